@@ -1,0 +1,260 @@
+"""One peer of one torrent: what it says goes to downloads, uploads and metadata; what they say goes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Protocol
+
+from bittwist.address import Address
+from bittwist.errors import BitTwistError, MetainfoError, RemoteProtocolError
+from bittwist.metainfo.bitfield import Bitfield
+from bittwist.metainfo.geometry import Geometry
+from bittwist.metainfo.peerid import client_name
+from bittwist.peer.protocol import PeerProtocol
+from bittwist.session.statistics import PeerStatistics
+from bittwist.swarm.choker import PeerRates
+from bittwist.swarm.pipeline import Pipeline
+from bittwist.swarm.rate import Rate
+from bittwist.wire import messages as m
+from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
+from bittwist.wire.handshake import Handshake
+
+Block = tuple[int, int, int]  # index, begin, length
+
+MAX_EARLY_HAVES = 1 << 16  # pieces named before the metadata is known; more can wait for a new connection
+
+
+class Hub(Protocol):
+    """The torrent as its conversations see it."""
+
+    def welcome(self, talk: Conversation) -> BitTwistError | None:
+        """A handshake is complete: what speaks against this peer, if anything does."""
+        ...
+
+    def greeting(self, talk: Conversation) -> Sequence[m.Message]: ...
+    def extended(self, talk: Conversation, message: m.Extended) -> None: ...
+    def has_changed(self, talk: Conversation, index: int) -> None: ...
+    def interest_changed(self, talk: Conversation) -> None: ...
+    def choke_changed(self, talk: Conversation) -> None: ...
+    def rejected(self, talk: Conversation, block: Block) -> None: ...
+    def requested(self, talk: Conversation, block: Block) -> None: ...
+    def cancelled(self, talk: Conversation, block: Block) -> None: ...
+    def block(self, talk: Conversation, index: int, begin: int, block: memoryview) -> None: ...
+    def settled(self, talk: Conversation) -> None: ...
+    def drained(self, talk: Conversation) -> None: ...
+    def left(self, talk: Conversation, reason: Exception) -> None: ...
+
+
+class Conversation:
+    """The callbacks of a PeerProtocol, and the source and the taker of blocks that it is."""
+
+    def __init__(self, key: int, hub: Hub, pipeline: Pipeline, *, connected_at: float) -> None:
+        self.key = key
+        self.pipeline = pipeline
+        self.connected_at = connected_at
+        self.has: Bitfield | None = None  # None until the metadata tells how many pieces there are
+        self.extensions: ExtensionHandshake | None = None
+        self.choking_us = True
+        self.choked_by_us = True
+        self.interested = False
+        self.interested_in_it = False
+        self.allowed_fast: set[int] = set()
+        self.download_rate = Rate()
+        self.upload_rate = Rate()
+        self.downloaded = 0
+        self.uploaded = 0
+        self._hub = hub
+        self._peer: PeerProtocol | None = None
+        self._early: list[m.Message] = []
+
+    # What the protocol tells
+
+    def handshaken(self, peer: PeerProtocol, handshake: Handshake) -> None:
+        self._peer = peer
+        refusal = self._hub.welcome(self)
+        if refusal is not None:
+            peer.close(refusal)
+            return
+        peer.send(*self._hub.greeting(self))
+
+    def received(self, peer: PeerProtocol, message: m.Message) -> None:
+        match message:
+            case m.Piece(index, begin, block):
+                self.downloaded += len(block)
+                self._hub.block(self, index, begin, block)
+            case m.Request(index, begin, length):
+                self._hub.requested(self, (index, begin, length))
+            case m.Have() | m.BitfieldMessage() | m.HaveAll() | m.HaveNone():
+                self._learn(message)
+            case m.Cancel(index, begin, length):
+                self._hub.cancelled(self, (index, begin, length))
+            case m.RejectRequest(index, begin, length):
+                self._hub.rejected(self, (index, begin, length))
+            case m.Choke():
+                self.choking_us = True
+                self._hub.choke_changed(self)
+            case m.Unchoke():
+                self.choking_us = False
+                self._hub.choke_changed(self)
+            case m.Interested():
+                self.interested = True
+                self._hub.interest_changed(self)
+            case m.NotInterested():
+                self.interested = False
+                self._hub.interest_changed(self)
+            case m.AllowedFast(index):
+                self.allowed_fast.add(index)
+                self._hub.choke_changed(self)
+            case m.Extended():
+                self._extended(message)
+            case _:
+                # Keep-alives, ports, suggestions and messages of later BEPs change nothing here.
+                pass
+
+    def settled(self, peer: PeerProtocol) -> None:
+        self._hub.settled(self)
+
+    def drained(self, peer: PeerProtocol) -> None:
+        self._hub.drained(self)
+
+    def lost(self, peer: PeerProtocol, reason: Exception) -> None:
+        self._hub.left(self, reason)
+
+    # What the peer has
+
+    def learn_geometry(self, geometry: Geometry) -> None:
+        """The metadata is known: what was said of pieces before now means something."""
+        if self._peer is not None:
+            self._peer.know(geometry)
+        self.has = Bitfield(geometry.num_pieces)
+        early, self._early = self._early, []
+        for message in early:
+            self._learn(message)
+
+    def _learn(self, message: m.Message) -> None:
+        if self.has is None:
+            if len(self._early) < MAX_EARLY_HAVES:
+                self._early.append(message)
+            return
+        match message:
+            case m.Have(index):
+                if index >= self.has.num_pieces:
+                    self.close(RemoteProtocolError(f"have of piece {index} of {self.has.num_pieces}"))
+                elif self.has.add(index):
+                    self._hub.has_changed(self, index)
+            case m.BitfieldMessage(bits):
+                try:
+                    self.has = Bitfield.from_bytes(bytes(bits), self.has.num_pieces)
+                except MetainfoError as error:
+                    self.close(RemoteProtocolError(error.reason))
+                    return
+                self._hub.has_changed(self, -1)
+            case m.HaveAll():
+                self.has = Bitfield.full(self.has.num_pieces)
+                self._hub.has_changed(self, -1)
+
+    def _extended(self, message: m.Extended) -> None:
+        if message.identifier == EXTENDED_HANDSHAKE:
+            self.extensions = ExtensionHandshake.decode(message.payload)
+            if self.extensions.reqq is not None:
+                self.pipeline.limit(self.extensions.reqq)
+        self._hub.extended(self, message)
+
+    # What it is to downloads: a source
+
+    @property
+    def peer(self) -> PeerProtocol:
+        """The protocol; only after the handshake."""
+        assert self._peer is not None
+        return self._peer
+
+    @property
+    def connected(self) -> bool:
+        return self._peer is not None
+
+    @property
+    def address(self) -> Address:
+        return self.peer.address
+
+    @property
+    def host(self) -> str:
+        return self.peer.address.host
+
+    @property
+    def fast(self) -> bool:
+        """Both ends speak BEP 6."""
+        return self.peer.fast
+
+    def askable(self) -> Container[int] | bool:
+        if not self.choking_us:
+            return True
+        return self.allowed_fast if self.allowed_fast else False
+
+    def request(self, blocks: Sequence[Block]) -> None:
+        self.peer.send(*[m.Request(*block) for block in blocks])
+
+    def cancel(self, block: Block) -> None:
+        self.peer.send(m.Cancel(*block))
+
+    def interest(self, wanted: bool) -> None:
+        if wanted is not self.interested_in_it:
+            self.interested_in_it = wanted
+            self.peer.send(m.Interested() if wanted else m.NotInterested())
+
+    def close(self, reason: BitTwistError) -> None:
+        self.peer.close(reason)
+
+    # What it is to uploads: a taker
+
+    @property
+    def unsent(self) -> int:
+        return self.peer.unsent
+
+    def choke(self) -> None:
+        self.choked_by_us = True
+        self.peer.send(m.Choke())
+
+    def unchoke(self) -> None:
+        self.choked_by_us = False
+        self.peer.send(m.Unchoke())
+
+    def reject(self, block: Block) -> None:
+        self.peer.send(m.RejectRequest(*block))
+
+    def give(self, pieces: list[m.Piece]) -> None:
+        self.uploaded += sum(len(piece.block) for piece in pieces)
+        self.peer.send_blocks(pieces)
+
+    def rates(self, now: float) -> PeerRates:
+        return PeerRates(
+            key=self.key,
+            interested=self.interested,
+            download_rate=self.download_rate.per_second(now),
+            upload_rate=self.upload_rate.per_second(now),
+            snubbed=self.pipeline.snubbed(now),
+            connected_at=self.connected_at,
+        )
+
+    # The second hand, and what is shown
+
+    def tick(self, now: float) -> None:
+        self.download_rate.add(self.downloaded - self.download_rate.total, now)
+        self.upload_rate.add(self.uploaded - self.upload_rate.total, now)
+
+    def statistics(self, now: float) -> PeerStatistics:
+        has = self.has
+        remote = self.peer.remote
+        version = self.extensions.version if self.extensions is not None else None
+        return PeerStatistics(
+            address=str(self.address),
+            client=version or (client_name(remote.peer_id) if remote is not None else ""),
+            outgoing=self.peer.outgoing,
+            progress=has.count / has.num_pieces if has is not None and has.num_pieces else 0.0,
+            downloaded=self.downloaded,
+            uploaded=self.uploaded,
+            download_rate=self.download_rate.per_second(now),
+            upload_rate=self.upload_rate.per_second(now),
+            choking_us=self.choking_us,
+            choked_by_us=self.choked_by_us,
+            interested=self.interested,
+        )

@@ -1,0 +1,254 @@
+"""What one torrent asks of its sources, and what becomes of the blocks that arrive.
+
+Owns the picker, the assembler and the blame of one torrent. A *source* is whatever blocks can be
+asked of: a peer now, a web seed later; both meet `BlockSource`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bittwist.errors import BitTwistError, RemoteProtocolError, StorageError
+from bittwist.metainfo.bitfield import Bitfield
+from bittwist.metainfo.geometry import Geometry
+from bittwist.storage.assembler import Assembler
+from bittwist.storage.disk import Kept, Store
+from bittwist.swarm.blame import Blame
+from bittwist.swarm.picker import Picker
+from bittwist.swarm.pipeline import Pipeline
+
+Block = tuple[int, int, int]  # index, begin, length
+
+MAX_UNASKED = 64  # blocks nobody asked for (late ones after a cancel among them) before a source is dropped
+MAX_HOSTS = 4096  # whose contributions can be told apart at once; the oldest are forgotten first
+
+
+class BlockSource(Protocol):
+    """Something blocks can be asked of; `key` is its running number in the session."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def pipeline(self) -> Pipeline: ...
+    def askable(self) -> Container[int] | None | bool:
+        """True: any piece it has; False: nothing now; a container: only those pieces (allowed fast)."""
+        ...
+
+    def request(self, blocks: Sequence[Block]) -> None: ...
+    def cancel(self, block: Block) -> None: ...
+    def interest(self, wanted: bool) -> None:
+        """Told whenever it may have changed whether the source has a piece that is wanted."""
+        ...
+
+    def close(self, reason: BitTwistError) -> None: ...
+
+
+class DownloadsOwner(Protocol):
+    """Who is told of what came of it: the torrent."""
+
+    def piece_verified(self, index: int) -> None: ...
+    def piece_failed(self, index: int) -> None: ...
+    def storage_failed(self, error: StorageError) -> None: ...
+    def host_guilty(self, host: str) -> None: ...
+
+
+class Downloads:
+    """Asks sources for blocks, gathers them into pieces, has these checked and kept."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        geometry: Geometry,
+        picker: Picker,
+        assembler: Assembler,
+        store: Store,
+        blame: Blame,
+        owner: DownloadsOwner,
+    ) -> None:
+        self._clock = clock
+        self._geometry = geometry
+        self._picker = picker
+        self._assembler = assembler
+        self._store = store
+        self._blame = blame
+        self._owner = owner
+        self._sources: dict[int, BlockSource] = {}
+        self._idle: dict[int, BlockSource] = {}  # could be asked more than there was to ask
+        self._hosts: dict[int, str] = {}
+        self._unasked: dict[int, int] = {}
+        self._running = False
+        self.downloaded = 0
+        self.wasted = 0
+        self.failed_pieces = 0
+
+    @property
+    def have(self) -> Bitfield:
+        """The pieces that are verified and kept."""
+        return self._picker.have
+
+    def start(self) -> None:
+        """Ask whoever can be asked."""
+        self._running = True
+        for source in tuple(self._sources.values()):
+            self.review(source)
+
+    def stop(self) -> None:
+        """Ask nobody; what is on its way still counts."""
+        self._running = False
+
+    # What sources say of themselves
+
+    def joined(self, source: BlockSource, has: Bitfield) -> None:
+        self._sources[source.key] = source
+        self._hosts[source.key] = source.host
+        if len(self._hosts) > MAX_HOSTS:
+            del self._hosts[next(iter(self._hosts))]
+        self._picker.joined(source.key, has)
+        self.review(source)
+
+    def have_announced(self, source: BlockSource, index: int) -> None:
+        self._picker.peer_have(source.key, index)
+        if not self._picker.has(index):
+            self.review(source)
+
+    def left(self, source: BlockSource) -> None:
+        if self._sources.pop(source.key, None) is None:
+            return
+        self._idle.pop(source.key, None)
+        self._unasked.pop(source.key, None)
+        self._picker.left(source.key)
+        self._ask_the_idle()
+
+    def choked(self, source: BlockSource) -> None:
+        """What was asked of it will not come (BEP 3; with BEP 6 each is rejected by itself)."""
+        self._picker.released(source.key, source.pipeline.clear())
+        self._ask_the_idle()
+
+    def rejected(self, source: BlockSource, block: Block) -> None:
+        if source.pipeline.rejected(*block):
+            self._picker.released(source.key, [block])
+            self._ask_the_idle(but=source.key)
+
+    def review(self, source: BlockSource) -> None:
+        """Something about a source changed: say whether it interests us, and ask it for blocks."""
+        source.interest(self._running and self._picker.interesting(source.key))
+        self.ask(source)
+
+    def ask(self, source: BlockSource) -> None:
+        """Ask a source for as many blocks as its pipeline has room for."""
+        askable = source.askable()
+        if not self._running or askable is False:
+            return
+        now = self._clock.seconds()
+        room = source.pipeline.room(now)
+        if room <= 0:
+            return
+        only = None if askable is True or askable is None else askable
+        blocks = self._picker.pick(source.key, room, now=now, only=only)
+        if blocks:
+            source.pipeline.requested(blocks, now)
+            source.request(blocks)
+        if len(blocks) < room:
+            self._idle[source.key] = source
+        else:
+            self._idle.pop(source.key, None)
+
+    # The way of a block
+
+    def block(self, source: BlockSource, index: int, begin: int, block: memoryview) -> None:
+        """A block came; `block` is valid only during the call."""
+        length = len(block)
+        if not source.pipeline.received(index, begin, self._clock.seconds()):
+            self._not_asked(source, length)
+            return
+        if length != self._geometry.block_length(index, begin):
+            source.close(RemoteProtocolError(f"a block of {length} bytes that was not asked for"))
+            return
+        receipt = self._picker.received(source.key, index, begin)
+        if not receipt.fresh:
+            self.wasted += length
+            return
+        self.downloaded += length
+        self._assembler.put(index, begin, block)
+        for key in receipt.others:
+            other = self._sources.get(key)
+            if other is not None:
+                other.pipeline.cancelled(index, begin)
+                other.cancel((index, begin, length))
+        if receipt.complete:
+            self._keep(index)
+
+    def _not_asked(self, source: BlockSource, length: int) -> None:
+        self.wasted += length
+        count = self._unasked[source.key] = self._unasked.get(source.key, 0) + 1
+        if count > MAX_UNASKED:
+            source.close(RemoteProtocolError("blocks that were not asked for"))
+
+    def _keep(self, index: int) -> None:
+        view = self._assembler.take(index)
+        kept = self._store.keep(index, view, digests=self._blame.suspect(index))
+        kept.addBoth(self._released, view)
+        kept.addCallbacks(self._checked, self._not_kept, callbackArgs=(index,), errbackArgs=(index,))
+        kept.addErrback(lambda failure: self._log.failure("A piece could not be kept", failure))
+
+    def _released(self, outcome: Kept | Failure, view: memoryview) -> Kept | Failure:
+        self._assembler.release(view)
+        return outcome
+
+    def _checked(self, kept: Kept, index: int) -> None:
+        if kept.good:
+            if kept.digests is not None:
+                self._judge(self._blame.passed(index, kept.digests))
+            self._picker.verified(index)
+            self._owner.piece_verified(index)
+            for source in tuple(self._sources.values()):
+                source.interest(self._running and self._picker.interesting(source.key))
+        else:
+            self._blamed(index, kept)
+            self._owner.piece_failed(index)
+        self._ask_the_idle()
+
+    def _not_kept(self, failure: Failure, index: int) -> None:
+        failure.trap(StorageError)
+        self._picker.failed(index)
+        self._owner.storage_failed(failure.value)
+
+    def _blamed(self, index: int, kept: Kept) -> None:
+        self.failed_pieces += 1
+        contributions = {
+            begin: self._hosts.get(key, "") for begin, key in self._picker.failed(index).items()
+        }
+        self._judge(self._blame.failed(index, contributions, kept.digests))
+        # Proof needs the piece whole from one source (SECURITY.md, rule 5).
+        holders = {source.host: key for key, source in self._sources.items() if self._picker.offers(key, index)}
+        if holders:
+            self._picker.reserve(index, holders[self._blame.choose(index, tuple(holders))])
+
+    def _judge(self, guilty: Sequence[str]) -> None:
+        for host in guilty:
+            self._owner.host_guilty(host)
+
+    # The second hand
+
+    def tick(self) -> None:
+        """Once a second: blocks that are overdue are wanted from others, the idle are asked again."""
+        now = self._clock.seconds()
+        for source in tuple(self._sources.values()):
+            overdue = source.pipeline.timed_out(now)
+            if overdue:
+                self._picker.released(source.key, overdue)
+        self._ask_the_idle()
+
+    def _ask_the_idle(self, but: int | None = None) -> None:
+        for key, source in tuple(self._idle.items()):
+            if key != but:
+                self.ask(source)

@@ -1,0 +1,46 @@
+"""The settings of a session: one frozen value, swapped whole by `Session.apply`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bittwist.discovery.announcer import AnnouncerSettings
+from bittwist.net.http import HttpSettings
+from bittwist.net.policy import NetworkSettings
+from bittwist.peer.protocol import PeerSettings
+from bittwist.storage.disk import DiskSettings
+from bittwist.swarm.candidates import CandidateSettings
+from bittwist.swarm.choker import ChokerSettings
+from bittwist.swarm.pipeline import PipelineSettings
+
+USUAL_PORTS = tuple(range(6881, 6890))  # where BitTorrent clients listen (BEP 3)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What a session does; each room's part is that room's own settings value.
+
+    `ports` are tried in order, then any free one unless `any_port` is off; `state_dir` is where
+    what survives a restart is kept (None: nothing survives). `external_address` is told to a
+    tracker behind the same NAT as we are.
+    """
+
+    listen_host: str = "0.0.0.0"
+    ports: tuple[int, ...] = USUAL_PORTS
+    any_port: bool = True
+    state_dir: Path | None = None
+    external_address: str | None = None
+    allocation: str = "sparse"
+    max_peers: int = 200  # connections of the whole session (what libtorrent ships)
+    max_peers_per_torrent: int = 60
+    dial_below: int = 40  # peers of a torrent below which more are dialed
+    stop_deadline: float = 5.0  # seconds for `stopped` announces and the last writes, together
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    peer: PeerSettings = field(default_factory=PeerSettings)
+    disk: DiskSettings = field(default_factory=DiskSettings)
+    choker: ChokerSettings = field(default_factory=ChokerSettings)
+    pipeline: PipelineSettings = field(default_factory=PipelineSettings)
+    candidates: CandidateSettings = field(default_factory=CandidateSettings)
+    announcer: AnnouncerSettings = field(default_factory=AnnouncerSettings)

@@ -1,0 +1,66 @@
+"""Immutable snapshots of how a torrent is doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bittwist.session.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatistics:
+    """One connection: amounts in bytes, rates in bytes/s, `progress` from 0 to 1."""
+
+    address: str
+    client: str
+    outgoing: bool
+    progress: float
+    downloaded: int
+    uploaded: int
+    download_rate: float
+    upload_rate: float
+    choking_us: bool
+    choked_by_us: bool
+    interested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TorrentStatistics:
+    """Amounts in bytes, rates in bytes/s; `total` and `done` are 0 until the metadata is known.
+
+    `done` counts verified pieces, `downloaded` and `uploaded` payload since the torrent was added,
+    `wasted` payload that was not asked for or came twice, `failed_pieces` hashes that did not match.
+    """
+
+    state: State
+    reason: str
+    name: str
+    total: int
+    done: int
+    num_pieces: int
+    pieces_done: int
+    downloaded: int
+    uploaded: int
+    wasted: int
+    failed_pieces: int
+    download_rate: float
+    upload_rate: float
+    peers: int
+    seeds: int
+    known_peers: int
+
+    @property
+    def complete(self) -> bool:
+        return self.num_pieces > 0 and self.pieces_done == self.num_pieces
+
+    @property
+    def ratio(self) -> float:
+        """Uploaded for each byte of the torrent."""
+        return self.uploaded / self.total if self.total else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long at the rate of now; None while nothing arrives."""
+        if self.download_rate <= 0 or not self.total:
+            return None
+        return (self.total - self.done) / self.download_rate

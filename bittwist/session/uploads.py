@@ -1,0 +1,178 @@
+"""What one torrent gives its peers: whom it unchokes, and blocks from disk to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bittwist.errors import StorageError
+from bittwist.metainfo.bitfield import Bitfield
+from bittwist.storage.disk import Store
+from bittwist.swarm.choker import Choker, PeerRates
+from bittwist.wire.messages import Piece
+
+Block = tuple[int, int, int]  # index, begin, length
+
+MAX_ASKED = 500  # requests a peer may have open (SECURITY.md B4); also told to it as `reqq`
+SEND_AHEAD = 512 * 1024  # bytes handed to a connection beyond what the kernel took: a slow peer costs no more
+CHOKE_INTERVAL = 10.0  # seconds between looks at who is unchoked (BEP 3)
+
+
+@dataclass(slots=True)
+class Asked:
+    """What one peer asked for and has not been given; owned by Uploads."""
+
+    blocks: dict[Block, None]
+    reading: bool = False
+
+
+class Taker(Protocol):
+    """Who blocks are given to: a peer's conversation."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def interested(self) -> bool: ...
+    @property
+    def choked_by_us(self) -> bool: ...
+    @property
+    def fast(self) -> bool: ...
+    @property
+    def unsent(self) -> int: ...
+    def rates(self, now: float) -> PeerRates: ...
+    def choke(self) -> None: ...
+    def unchoke(self) -> None: ...
+    def reject(self, block: Block) -> None: ...
+    def give(self, pieces: list[Piece]) -> None: ...
+
+
+class Uploads:
+    """Answers requests in the order they came, reading no further ahead than a peer takes."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        choker: Choker,
+        store: Store,
+        have: Bitfield,
+        takers: Callable[[], Iterable[Taker]],
+        seeding: Callable[[], bool],
+        storage_failed: Callable[[StorageError], None],
+    ) -> None:
+        self._clock = clock
+        self._choker = choker
+        self._store = store
+        self._have = have
+        self._takers = takers
+        self._seeding = seeding
+        self._storage_failed = storage_failed
+        self._asked: dict[int, Asked] = {}
+        self._choose_at = 0.0
+        self.uploaded = 0
+
+    def requested(self, taker: Taker, block: Block) -> None:
+        """A peer asks; what cannot be given is rejected (BEP 6) or passed over (BEP 3)."""
+        asked = self._asked.get(taker.key)
+        if asked is None:
+            asked = self._asked[taker.key] = Asked({})
+        if taker.choked_by_us or block[0] not in self._have or len(asked.blocks) >= MAX_ASKED:
+            if taker.fast:
+                taker.reject(block)
+            return
+        asked.blocks[block] = None
+
+    def cancelled(self, taker: Taker, block: Block) -> None:
+        asked = self._asked.get(taker.key)
+        if asked is not None and block in asked.blocks:
+            del asked.blocks[block]
+            if taker.fast:
+                taker.reject(block)
+
+    def left(self, taker: Taker) -> None:
+        self._asked.pop(taker.key, None)
+
+    def give(self, taker: Taker) -> None:
+        """Hand over what is asked for, as far as it is read and the connection takes it."""
+        asked = self._asked.get(taker.key)
+        if asked is None or asked.reading or not asked.blocks:
+            return
+        room = SEND_AHEAD - taker.unsent
+        pieces: list[Piece] = []
+        missing: Block | None = None
+        for block in asked.blocks:
+            if room <= 0:
+                break
+            view = self._store.cached(*block)
+            if view is None:
+                missing = block
+                break
+            pieces.append(Piece(block[0], block[1], view))
+            room -= block[2]
+        if pieces:
+            for piece in pieces:
+                length = len(piece.block)
+                del asked.blocks[piece.index, piece.begin, length]
+                self.uploaded += length
+            taker.give(pieces)
+        if missing is not None:
+            self._read(taker, asked, missing)
+
+    def _read(self, taker: Taker, asked: Asked, block: Block) -> None:
+        asked.reading = True
+
+        def read(_view: memoryview) -> None:
+            asked.reading = False
+            if self._asked.get(taker.key) is asked:
+                self.give(taker)
+
+        def failed(failure: Failure) -> None:
+            asked.reading = False
+            failure.trap(StorageError)
+            self._storage_failed(failure.value)
+
+        self._store.read(*block).addCallbacks(read, failed).addErrback(
+            lambda failure: self._log.failure("A block could not be given", failure)
+        )
+
+    # Choking
+
+    def interest_changed(self, taker: Taker) -> None:
+        """A newly interested peer does not wait for the next round while there is room."""
+        if taker.interested and taker.choked_by_us:
+            self._choose(self._clock.seconds())
+
+    def tick(self) -> None:
+        """Once a second; every CHOKE_INTERVAL whom to unchoke is decided anew."""
+        now = self._clock.seconds()
+        if now >= self._choose_at:
+            self._choose_at = now + CHOKE_INTERVAL
+            self._choose(now)
+
+    def _choose(self, now: float) -> None:
+        takers = tuple(self._takers())
+        chosen = frozenset(
+            self._choker.choose([taker.rates(now) for taker in takers], now=now, seeding=self._seeding())
+        )
+        for taker in takers:
+            if taker.key in chosen and taker.choked_by_us:
+                taker.unchoke()
+            elif taker.key not in chosen and not taker.choked_by_us:
+                taker.choke()
+                self._forget(taker)
+
+    def _forget(self, taker: Taker) -> None:
+        """A choked peer's open requests are void; with BEP 6 each is rejected."""
+        asked = self._asked.get(taker.key)
+        if asked is None:
+            return
+        if taker.fast:
+            for block in asked.blocks:
+                taker.reject(block)
+        asked.blocks.clear()
