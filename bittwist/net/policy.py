@@ -1,0 +1,255 @@
+"""The one object through which every dial, listen, UDP port and DNS query goes.
+
+Whoever needs the network is given a `Network`; nobody else opens anything. So far it allows all, and
+dials from one address where that is set. Every failure is a `NetworkError` with a reason to read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn, Protocol, cast
+
+from twisted.internet import error
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
+from twisted.internet.interfaces import (
+    IAddress,
+    IConnector,
+    IDelayedCall,
+    IHostnameResolver,
+    IHostResolution,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IReactorUDP,
+    IResolutionReceiver,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import ClientFactory, DatagramProtocol, ServerFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bittwist.address import Address, fold
+from bittwist.errors import NetworkError
+
+MAX_ADDRESSES = 8  # of one name: what a hostile zone lists beyond that is not tried
+MAX_DATAGRAM = 8192  # no protocol here sends longer ones; Twisted's own default
+
+Permit = Callable[[str], str | None]
+"""Given an IP address about to be dialed: None to allow it, else why not."""
+
+
+class NetworkReactor(Protocol):
+    """What a `Network` needs of its reactor; a simulated host is one as well."""
+
+    @property
+    def nameResolver(self) -> IHostnameResolver: ...
+
+    def seconds(self) -> float: ...
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object
+    ) -> IDelayedCall: ...
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: ClientFactory,
+        timeout: float = ...,
+        bindAddress: tuple[str, int] | None = ...,
+    ) -> IConnector: ...
+
+    def listenTCP(
+        self, port: int, factory: ServerFactory, backlog: int = ..., interface: str = ...
+    ) -> IListeningPort: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """`bind`: the IP address dialed from; None leaves the choice to the system."""
+
+    bind: str | None = None
+    connect_timeout: float = 10.0
+    resolve_timeout: float = 10.0  # a resolver that says nothing for longer would not help any more
+
+    def __post_init__(self) -> None:
+        if self.bind is not None:
+            object.__setattr__(self, "bind", fold(self.bind))
+
+
+class Network:
+    """Dials, listens and looks up names on one reactor, and turns every failure into a `NetworkError`."""
+
+    def __init__(self, reactor: NetworkReactor, settings: NetworkSettings = NetworkSettings()) -> None:
+        self._reactor = reactor
+        self.settings = settings
+
+    def dial(
+        self, address: Address, factory: IProtocolFactory, *, timeout: float | None = None
+    ) -> Deferred[IProtocol]:
+        """Connect to `address`; cancelling gives the attempt up."""
+        target = str(address)
+        bind = self.settings.bind
+        if bind is not None and (":" in bind) != address.is_ipv6:
+            family = "IPv6" if address.is_ipv6 else "IPv4"
+            return fail(NetworkError(target, f"{family} cannot be reached from {bind}, where we dial from"))
+        endpoint = (TCP6ClientEndpoint if address.is_ipv6 else TCP4ClientEndpoint)(
+            self._reactor,
+            address.host,
+            address.port,
+            timeout=self.settings.connect_timeout if timeout is None else timeout,
+            bindAddress=None if bind is None else (bind, 0),
+        )
+        return endpoint.connect(factory).addErrback(_as_network_error, target)
+
+    def dial_name(
+        self,
+        host: str,
+        port: int,
+        factory: IProtocolFactory,
+        *,
+        permit: Permit | None = None,
+        timeout: float | None = None,
+    ) -> Deferred[IProtocol]:
+        """Look `host` up and connect to the first of its addresses that `permit` allows and that answers.
+
+        `permit` is asked about the very address that is then connected to, so a name that changes its
+        address between two look-ups gains nothing.
+        """
+        return Deferred.fromCoroutine(self._dial_name(host, port, factory, permit, timeout))
+
+    async def _dial_name(
+        self,
+        host: str,
+        port: int,
+        factory: IProtocolFactory,
+        permit: Permit | None,
+        timeout: float | None,
+    ) -> IProtocol:
+        failure = NetworkError(host, "the name has no address")
+        for found in (await self.resolve(host))[:MAX_ADDRESSES]:
+            refusal = permit(found) if permit is not None else None
+            if refusal is not None:
+                failure = NetworkError(host, refusal)
+                continue
+            try:
+                return await self.dial(Address(found, port), factory, timeout=timeout)
+            except NetworkError as problem:
+                if isinstance(problem.__cause__, _CANCELLED):
+                    raise
+                failure = problem
+        raise failure
+
+    def listen(self, host: str, port: int, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Accept TCP connections on the IP address `host` ("": every IPv4 one); port 0 takes any free one."""
+        try:
+            return succeed(self._reactor.listenTCP(port, cast(ServerFactory, factory), interface=host))
+        except error.CannotListenError as problem:
+            return fail(NetworkError(_place(host, port), reason_of(problem)))
+
+    def listen_on(self, description: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Accept connections where a Twisted endpoint string says, such as `tcp:6969`."""
+        try:
+            endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)  # type: ignore[no-untyped-call]  # Twisted leaves it untyped
+        except (ValueError, TypeError, KeyError) as problem:  # how endpoint parsers refuse a description
+            return fail(NetworkError(description, f"not an endpoint to listen on ({problem})"))
+        return endpoint.listen(factory).addErrback(_as_network_error, description)
+
+    def listen_udp(self, host: str, port: int, protocol: DatagramProtocol) -> IListeningPort:
+        """Open a UDP port; raises NetworkError."""
+        reactor = cast(IReactorUDP, self._reactor)
+        try:
+            return reactor.listenUDP(port, protocol, interface=host, maxPacketSize=MAX_DATAGRAM)
+        except error.CannotListenError as problem:
+            raise NetworkError(_place(host, port), reason_of(problem)) from problem
+
+    def resolve(self, name: str) -> Deferred[tuple[str, ...]]:
+        """The IP addresses of `name`, in the resolver's order; an IP address stands for itself."""
+        try:
+            return succeed((fold(name),))
+        except ValueError:
+            pass
+        looked_up: Deferred[tuple[str, ...]] = Deferred(lambda _: late.cancel())
+        late = self._reactor.callLater(
+            self.settings.resolve_timeout,
+            lambda: looked_up.errback(NetworkError(name, "name look-up timed out")),
+        )
+        try:
+            self._reactor.nameResolver.resolveHostName(_Receiver(name, looked_up, late), name)
+        except (UnicodeError, ValueError) as problem:  # names that cannot be put into a query
+            late.cancel()
+            return fail(NetworkError(name, f"not a host name ({problem})"))
+        return looked_up.addErrback(_as_network_error, name)
+
+
+@implementer(IResolutionReceiver)
+class _Receiver:
+    """Gathers the addresses of one look-up."""
+
+    def __init__(self, name: str, result: Deferred[tuple[str, ...]], late: IDelayedCall) -> None:
+        self._name = name
+        self._result = result
+        self._late = late
+        self._hosts: dict[str, None] = {}
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """There is nothing to hold on to: a look-up in a thread cannot be cancelled."""
+
+    def addressResolved(self, address: IAddress) -> None:
+        if isinstance(address, (IPv4Address, IPv6Address)):
+            try:
+                self._hosts[fold(address.host)] = None
+            except ValueError:
+                return  # an address with a scope: of no use to anyone but this machine
+
+    def resolutionComplete(self) -> None:
+        if self._result.called:
+            return  # it was cancelled, or took too long
+        self._late.cancel()
+        if self._hosts:
+            self._result.callback(tuple(self._hosts))
+        else:
+            self._result.errback(NetworkError(self._name, "no such host"))
+
+
+_CANCELLED = (CancelledError, error.ConnectingCancelledError)
+
+_REASONS: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = (
+    (_CANCELLED, "cancelled"),
+    (error.ConnectionRefusedError, "connection refused"),
+    ((error.TimeoutError, error.TCPTimedOutError), "connection timed out"),
+    (error.NoRouteError, "no route to host"),
+    (error.DNSLookupError, "no such host"),
+    (error.ConnectionLost, "connection lost"),
+    (error.ConnectionDone, "connection closed"),
+    (error.ConnectBindError, "the address to dial from is not one of this machine's"),
+)
+
+
+def reason_of(problem: BaseException) -> str:
+    """A network failure in a person's words."""
+    for kinds, reason in _REASONS:
+        if isinstance(problem, kinds):
+            return reason
+    cause = problem.socketError if isinstance(problem, error.CannotListenError) else problem
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    number = cause.osError if isinstance(cause, error.ConnectError) else None
+    if isinstance(number, int):
+        return os.strerror(number).lower()
+    return str(cause) or type(cause).__name__
+
+
+def _as_network_error(failure: Failure, target: str) -> NoReturn:
+    problem = failure.value
+    if problem is None or isinstance(problem, NetworkError):
+        failure.raiseException()
+    raise NetworkError(target, reason_of(problem)) from problem
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host or '0.0.0.0'}:{port}"
