@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from bittwist.errors import BitTwistError, RemoteProtocolError, StorageError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import Geometry
+from bittwist.session.statistics import Tally
 from bittwist.storage.assembler import Assembler
 from bittwist.storage.disk import Kept, Store
 from bittwist.swarm.blame import Blame
@@ -72,6 +73,7 @@ class Downloads:
         assembler: Assembler,
         store: Store,
         blame: Blame,
+        tally: Tally,
         owner: DownloadsOwner,
     ) -> None:
         self._clock = clock
@@ -86,9 +88,7 @@ class Downloads:
         self._hosts: dict[int, str] = {}
         self._unasked: dict[int, int] = {}
         self._running = False
-        self.downloaded = 0
-        self.wasted = 0
-        self.failed_pieces = 0
+        self._tally = tally
 
     @property
     def have(self) -> Bitfield:
@@ -175,9 +175,9 @@ class Downloads:
             return
         receipt = self._picker.received(source.key, index, begin)
         if not receipt.fresh:
-            self.wasted += length
+            self._tally.wasted += length
             return
-        self.downloaded += length
+        self._tally.downloaded += length
         self._assembler.put(index, begin, block)
         for key in receipt.others:
             other = self._sources.get(key)
@@ -188,7 +188,7 @@ class Downloads:
             self._keep(index)
 
     def _not_asked(self, source: BlockSource, length: int) -> None:
-        self.wasted += length
+        self._tally.wasted += length
         count = self._unasked[source.key] = self._unasked.get(source.key, 0) + 1
         if count > MAX_UNASKED:
             source.close(RemoteProtocolError("blocks that were not asked for"))
@@ -223,7 +223,7 @@ class Downloads:
         self._owner.storage_failed(failure.value)
 
     def _blamed(self, index: int, kept: Kept) -> None:
-        self.failed_pieces += 1
+        self._tally.failed_pieces += 1
         contributions = {
             begin: self._hosts.get(key, "") for begin, key in self._picker.failed(index).items()
         }

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from bittwist.session.lifecycle import State
 
 
+@dataclass(slots=True)
+class Tally:
+    """What a torrent moved, in payload bytes, since it was added; owned by the torrent, counted up by its parts."""
+
+    downloaded: int = 0
+    uploaded: int = 0
+    wasted: int = 0
+    failed_pieces: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """One connection: amounts in bytes, rates in bytes/s, `progress` from 0 to 1."""

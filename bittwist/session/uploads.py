@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from bittwist.errors import StorageError
 from bittwist.metainfo.bitfield import Bitfield
+from bittwist.session.statistics import Tally
 from bittwist.storage.disk import Store
 from bittwist.swarm.choker import Choker, PeerRates
 from bittwist.wire.messages import Piece
@@ -62,6 +63,7 @@ class Uploads:
         choker: Choker,
         store: Store,
         have: Bitfield,
+        tally: Tally,
         takers: Callable[[], Iterable[Taker]],
         seeding: Callable[[], bool],
         storage_failed: Callable[[StorageError], None],
@@ -70,12 +72,12 @@ class Uploads:
         self._choker = choker
         self._store = store
         self._have = have
+        self._tally = tally
         self._takers = takers
         self._seeding = seeding
         self._storage_failed = storage_failed
         self._asked: dict[int, Asked] = {}
         self._choose_at = 0.0
-        self.uploaded = 0
 
     def requested(self, taker: Taker, block: Block) -> None:
         """A peer asks; what cannot be given is rejected (BEP 6) or passed over (BEP 3)."""
@@ -119,7 +121,7 @@ class Uploads:
             for piece in pieces:
                 length = len(piece.block)
                 del asked.blocks[piece.index, piece.begin, length]
-                self.uploaded += length
+                self._tally.uploaded += length
             taker.give(pieces)
         if missing is not None:
             self._read(taker, asked, missing)

@@ -1,0 +1,260 @@
+"""The peers of one torrent: who is let in, and what each says passed on to whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from bittwist.errors import BitTwistError, RemoteProtocolError, SessionError
+from bittwist.metainfo.bitfield import Bitfield
+from bittwist.metainfo.geometry import Geometry
+from bittwist.session import metadata
+from bittwist.session.conversation import Block, Conversation
+from bittwist.session.downloads import Downloads
+from bittwist.session.settings import SessionSettings
+from bittwist.session.uploads import MAX_ASKED, Uploads
+from bittwist.swarm.candidates import Candidates
+from bittwist.swarm.pipeline import Pipeline
+from bittwist.wire import messages as m
+from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
+
+
+class Limits(Protocol):
+    """How many connections there may be."""
+
+    def room_for_peer(self, torrent_peers: int) -> bool: ...
+
+
+class Around(Protocol):
+    """What peers need of the session's surroundings."""
+
+    @property
+    def clock(self) -> IReactorTime: ...
+    @property
+    def peer_id(self) -> bytes: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def settings(self) -> SessionSettings: ...
+    def next_key(self) -> int: ...
+    def port(self) -> int: ...
+
+
+class Peers:
+    """Every conversation of one torrent, by its running number.
+
+    Before the metadata is known there is only `fetch` to talk to; `exchange` adds downloads and
+    uploads once the pieces are checked.
+    """
+
+    def __init__(self, around: Around, candidates: Candidates) -> None:
+        self._clock = around.clock
+        self._around = around
+        self._candidates = candidates
+        self._talks: dict[int, Conversation] = {}
+        self._geometry: Geometry | None = None
+        self._raw_info: bytes | None = None
+        self._downloads: Downloads | None = None
+        self._uploads: Uploads | None = None
+        self.fetch: metadata.MetadataFetch | None = None
+        self.wants_peers: Callable[[], None] = lambda: None  # told when a connection is gone
+
+    def __len__(self) -> int:
+        return len(self._talks)
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return iter(tuple(self._talks.values()))
+
+    def conversation(self) -> Conversation:
+        """For a connection about to be shaken hands on; it counts from `welcome` on."""
+        return Conversation(
+            self._around.next_key(), self, Pipeline(self._around.settings.pipeline), connected_at=self._clock.seconds()
+        )
+
+    def know(self, geometry: Geometry, raw_info: bytes) -> None:
+        """The metadata is known."""
+        self._geometry, self._raw_info = geometry, raw_info
+        self.fetch = None
+        for talk in self:
+            talk.learn_geometry(geometry)
+
+    def exchange(self, downloads: Downloads, uploads: Uploads) -> None:
+        """The pieces are checked: from now on blocks come and go."""
+        self._downloads, self._uploads = downloads, uploads
+        for talk in self:
+            talk.peer.send(*[m.Have(index) for index in downloads.have])
+            self._exchange_with(talk)
+
+    def announce_piece(self, index: int) -> None:
+        """A piece is verified and kept: tell those who lack it."""
+        message = m.Have(index)
+        for talk in self._talks.values():
+            if talk.has is None or index not in talk.has:
+                talk.peer.send(message)
+
+    def ban(self, host: str, reason: str) -> None:
+        self._candidates.ban(host, reason)
+        for talk in self:
+            if talk.host == host:
+                talk.close(RemoteProtocolError(reason))
+
+    def close(self, reason: BitTwistError) -> None:
+        """End every conversation; new ones find no downloads and no uploads."""
+        for talk in self:
+            talk.close(reason)
+        self._downloads = self._uploads = None
+
+    def pause(self) -> None:
+        for talk in self:
+            talk.peer.pause()
+
+    def resume(self) -> None:
+        for talk in self:
+            talk.peer.resume()
+
+    def tick(self, now: float) -> None:
+        for talk in self:
+            talk.tick(now)
+
+    @property
+    def seeds(self) -> int:
+        return sum(1 for talk in self._talks.values() if talk.has is not None and talk.has.complete)
+
+    # What conversations tell
+
+    def welcome(self, talk: Conversation) -> BitTwistError | None:
+        if self._candidates.banned(talk.host):
+            return SessionError("banned")
+        if not self._around.limits.room_for_peer(len(self._talks)):
+            return SessionError("enough peers")
+        twin = self._twin(talk)
+        if twin is not None:
+            # Both ends may have dialed at once: both keep the one dialed by the larger peer id.
+            assert talk.peer.remote is not None
+            ours_dials = self._around.peer_id > talk.peer.remote.peer_id
+            if talk.peer.outgoing is twin.peer.outgoing or talk.peer.outgoing is not ours_dials:
+                return SessionError("connected already")
+            twin.close(SessionError("connected already"))
+        self._talks[talk.key] = talk
+        if talk.peer.outgoing:
+            self._candidates.connected(talk.address)
+        return None
+
+    def _twin(self, talk: Conversation) -> Conversation | None:
+        assert talk.peer.remote is not None
+        for other in self._talks.values():
+            if other.peer.remote is not None and other.peer.remote.peer_id == talk.peer.remote.peer_id:
+                return other
+        return None
+
+    def greeting(self, talk: Conversation) -> Sequence[m.Message]:
+        greeting: list[m.Message] = []
+        if self._geometry is not None:
+            talk.learn_geometry(self._geometry)
+        have = self._downloads.have if self._downloads is not None else None
+        if have is not None and not have.empty:
+            if have.complete and talk.fast:
+                greeting.append(m.HaveAll())
+            else:
+                greeting.append(m.BitfieldMessage(have.to_bytes()))
+        elif talk.fast:
+            greeting.append(m.HaveNone())
+        assert talk.peer.remote is not None
+        if talk.peer.remote.extended:
+            greeting.append(m.Extended(EXTENDED_HANDSHAKE, self._extension_handshake(talk, have).encode()))
+        if self._downloads is not None:
+            self._exchange_with(talk)
+        return greeting
+
+    def _extension_handshake(self, talk: Conversation, have: Bitfield | None) -> ExtensionHandshake:
+        return ExtensionHandshake(
+            m={metadata.NAME: metadata.OUR_ID},
+            version=self._around.version,
+            reqq=MAX_ASKED,
+            port=self._around.port() or None,
+            yourip=talk.host,
+            metadata_size=len(self._raw_info) if self._raw_info is not None else None,
+            upload_only=have is not None and have.complete,
+        )
+
+    def _exchange_with(self, talk: Conversation) -> None:
+        assert self._downloads is not None and talk.has is not None
+        self._downloads.joined(talk, talk.has)
+
+    def extended(self, talk: Conversation, message: m.Extended) -> None:
+        now = self._clock.seconds()
+        if message.identifier == EXTENDED_HANDSHAKE:
+            if self.fetch is not None:
+                self.fetch.joined(talk, now)
+        elif message.identifier == metadata.OUR_ID:
+            told = metadata.read(message.payload)
+            if isinstance(told, metadata.MetadataRequest):
+                metadata.answer(talk, told, self._raw_info)
+            elif told is not None and self.fetch is not None:
+                self.fetch.received(talk, told, now)
+
+    def has_changed(self, talk: Conversation, index: int | None) -> None:
+        if self._downloads is None or talk.has is None or talk.key not in self._talks:
+            return
+        if index is not None:
+            self._downloads.have_announced(talk, index)
+        else:
+            self._downloads.left(talk)
+            self._downloads.joined(talk, talk.has)
+
+    def interest_changed(self, talk: Conversation) -> None:
+        if self._uploads is not None:
+            self._uploads.interest_changed(talk)
+
+    def choke_changed(self, talk: Conversation) -> None:
+        if self._downloads is None:
+            return
+        if talk.choking_us:
+            self._downloads.choked(talk)
+        self._downloads.ask(talk)
+
+    def rejected(self, talk: Conversation, block: Block) -> None:
+        if self._downloads is not None:
+            self._downloads.rejected(talk, block)
+
+    def requested(self, talk: Conversation, block: Block) -> None:
+        if self._uploads is not None:
+            self._uploads.requested(talk, block)
+
+    def cancelled(self, talk: Conversation, block: Block) -> None:
+        if self._uploads is not None:
+            self._uploads.cancelled(talk, block)
+
+    def block(self, talk: Conversation, index: int, begin: int, block: memoryview) -> None:
+        if self._downloads is not None:
+            self._downloads.block(talk, index, begin, block)
+
+    def settled(self, talk: Conversation) -> None:
+        if talk.key not in self._talks:
+            return
+        if self._downloads is not None:
+            self._downloads.ask(talk)
+        if self._uploads is not None:
+            self._uploads.give(talk)
+
+    def drained(self, talk: Conversation) -> None:
+        if self._uploads is not None:
+            self._uploads.give(talk)
+
+    def left(self, talk: Conversation, reason: Exception) -> None:
+        now = self._clock.seconds()
+        if self._talks.pop(talk.key, None) is None:
+            return
+        if talk.peer.outgoing:
+            self._candidates.lost(talk.address, now)
+        if self.fetch is not None:
+            self.fetch.left(talk, now)
+        if self._downloads is not None:
+            self._downloads.left(talk)
+        if self._uploads is not None:
+            self._uploads.left(talk)
+        self.wants_peers()

@@ -1,0 +1,151 @@
+"""What survives a restart: a file and a journal for each torrent, in one folder, no database.
+
+A file is replaced whole (written beside, synced, renamed); one that cannot be read is set aside
+alone, so that it costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bittwist.errors import MetainfoError, StorageError
+from bittwist.metainfo import bencode
+from bittwist.metainfo.infohash import InfoHash
+from bittwist.metainfo.magnet import Magnet
+from bittwist.metainfo.metainfo import Metainfo
+
+SUFFIX = ".torrent-state"
+SET_ASIDE = ".unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTorrent:
+    """One torrent as it was: what it is, where it is kept, whether it ran, and what it moved (bytes)."""
+
+    source: Metainfo | Magnet
+    save_path: str
+    running: bool
+    uploaded: int
+    downloaded: int
+    added_at: float  # wall clock
+
+    @property
+    def info_hash(self) -> InfoHash:
+        return self.source.info.info_hash if isinstance(self.source, Metainfo) else self.source.info_hash
+
+    def encode(self) -> bytes:
+        source = (
+            {"metainfo": self.source.encode()}
+            if isinstance(self.source, Metainfo)
+            else {"magnet": str(self.source)}
+        )
+        return bencode.encode(
+            {
+                **source,
+                "save path": os.fsencode(self.save_path),
+                "running": int(self.running),
+                "uploaded": self.uploaded,
+                "downloaded": self.downloaded,
+                "added at": int(self.added_at),
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> SavedTorrent:
+        """The reverse of `encode`; MetainfoError for anything else."""
+        saved = bencode.decode(data)
+        if not isinstance(saved, dict):
+            raise MetainfoError("saved state is not a dictionary")
+        metainfo, magnet = saved.get(b"metainfo"), saved.get(b"magnet")
+        if isinstance(metainfo, bytes):
+            source: Metainfo | Magnet = Metainfo.parse(metainfo)
+        elif isinstance(magnet, bytes):
+            source = Magnet.parse(magnet.decode("utf-8", "replace"))
+        else:
+            raise MetainfoError("saved state names no torrent")
+        path = saved.get(b"save path")
+        if not isinstance(path, bytes) or not path or b"\0" in path:
+            raise MetainfoError("saved state has no save path")
+        return cls(
+            source,
+            os.fsdecode(path),
+            bool(_number(saved, b"running")),
+            _number(saved, b"uploaded"),
+            _number(saved, b"downloaded"),
+            float(_number(saved, b"added at")),
+        )
+
+
+def _number(saved: dict[bytes, bencode.Value], key: bytes) -> int:
+    value = saved.get(key)
+    if not isinstance(value, int) or value < 0:
+        raise MetainfoError(f"saved state has no {key.decode()}")
+    return value
+
+
+class StateFolder:
+    """The folder; blocking, a few kilobytes at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def journal(self, info_hash: InfoHash) -> Path:
+        """Where the journal of a torrent's verified pieces is."""
+        return self._folder / f"{info_hash}.journal"
+
+    def load(self) -> tuple[list[SavedTorrent], list[StorageError]]:
+        """Every torrent saved here in the order they were added, and what could not be read."""
+        saved: list[SavedTorrent] = []
+        troubles: list[StorageError] = []
+        if not self._folder.is_dir():
+            return saved, troubles
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            try:
+                saved.append(SavedTorrent.decode(path.read_bytes()))
+            except MetainfoError as error:
+                path.rename(path.with_name(path.name + SET_ASIDE))
+                troubles.append(StorageError(str(path), f"set aside, as it cannot be read: {error}"))
+            except OSError as error:
+                troubles.append(StorageError(str(path), error.strerror or str(error)))
+        saved.sort(key=lambda torrent: torrent.added_at)
+        return saved, troubles
+
+    def save(self, torrent: SavedTorrent) -> None:
+        """Replace a torrent's file; StorageError leaves the one before in place."""
+        path = self._path(torrent.info_hash)
+        beside = path.with_name(path.name + ".new")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with open(beside, "wb") as file:
+                file.write(torrent.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+            self._sync_folder()
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+
+    def forget(self, info_hash: InfoHash) -> None:
+        """Remove a torrent's file and journal, and the folder when nothing else is in it."""
+        try:
+            self._path(info_hash).unlink(missing_ok=True)
+            self.journal(info_hash).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(str(self._folder), error.strerror or str(error)) from error
+        try:
+            self._folder.rmdir()
+        except OSError:
+            # Not empty, or not there: other torrents are kept in it.
+            return
+
+    def _path(self, info_hash: InfoHash) -> Path:
+        return self._folder / f"{info_hash}{SUFFIX}"
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
