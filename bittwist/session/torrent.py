@@ -80,12 +80,14 @@ class Torrent:
         self._force = force
         self._facts = lifecycle(self.life)
         self._content: Content | None = None
+        self._wanted = saved.running
         self._exchanging = False
         self._checking: Deferred[None] | None = None
         self._ending: Deferred[Any] = succeed(None)
         self._ticking: IDelayedCall | None = None
         self._retrying: IDelayedCall | None = None
         self._download_rate, self._upload_rate = Rate(), Rate()
+        self._counted = (saved.downloaded, saved.uploaded)
         self._metadata: Condition[Torrent] = Condition(around.clock)
         self._complete: Condition[Torrent] = Condition(around.clock)
         self._stopped: Condition[Torrent] = Condition(around.clock)
@@ -113,9 +115,26 @@ class Torrent:
             return self.source.info.name
         return self.source.name or str(self.info_hash)
 
+    def __len__(self) -> int:
+        """How many peers it has."""
+        return len(self._peers)
+
     @property
-    def running(self) -> bool:
-        return self.life.state is not State.STOPPED
+    def tracker_tiers(self) -> tuple[tuple[str, ...], ...]:
+        """Tracker URLs, the tiers of BEP 12; each tracker of a magnet link is a tier."""
+        source = self.source
+        return source.trackers if isinstance(source, Metainfo) else tuple((url,) for url in source.trackers)
+
+    def saved(self) -> SavedTorrent:
+        """What is kept of it across a restart."""
+        return SavedTorrent(
+            self.source,
+            str(self.save_path),
+            self._wanted,
+            self.tally.uploaded,
+            self.tally.downloaded,
+            self.added_at,
+        )
 
     @property
     def left(self) -> int:
@@ -170,6 +189,7 @@ class Torrent:
 
     def start(self) -> None:
         """Check what is there, then download or seed; a failed torrent is tried again."""
+        self._wanted = True
         self._complete.reset()
         self._stopped.reset()
         self._tell(self._facts.started_without_metadata if self.metainfo is None else self._facts.started)
@@ -183,6 +203,14 @@ class Torrent:
 
     def stop(self) -> Deferred[None]:
         """Fires when peers are gone, trackers are told and everything is on disk."""
+        self._wanted = False
+        return self.close()
+
+    def close(self) -> Deferred[None]:
+        """Stop, as `stop` does, but run again when the session does."""
+        if self.life.state is State.STOPPED and self._ending.called:
+            self._around.save(self)
+            self._stopped.meet(self)
         self._tell(self._facts.stopped)
         return self.when_stopped().addCallback(lambda _torrent: None)
 
@@ -342,8 +370,10 @@ class Torrent:
         """The second hand of everything that looks at the clock."""
         self._ticking = self._clock.callLater(1.0, self._tick)
         now = self._clock.seconds()
-        self._download_rate.add(self.tally.downloaded - self._download_rate.total, now)
-        self._upload_rate.add(self.tally.uploaded - self._upload_rate.total, now)
+        downloaded, uploaded = self._counted
+        self._counted = (self.tally.downloaded, self.tally.uploaded)
+        self._download_rate.add(self.tally.downloaded - downloaded, now)
+        self._upload_rate.add(self.tally.uploaded - uploaded, now)
         self._peers.tick(now)
         if self._exchanging and self._content is not None:
             self._content.downloads.tick()
@@ -364,8 +394,7 @@ class Torrent:
         if not info.is_v1:
             self._tell(self._facts.broke, "only the v2 form of this torrent exists, which cannot be traded yet")
             return
-        trackers = tuple((url,) for url in self.source.trackers)
-        self.source = Metainfo.from_info(info, trackers=trackers, web_seeds=self.source.web_seeds)
+        self.source = Metainfo.from_info(info, trackers=self.tracker_tiers, web_seeds=self.source.web_seeds)
         self._around.publish(observe.MetadataReceived(self.info_hash))
         self._know(info)
         self._tell(self._facts.metadata_arrived)

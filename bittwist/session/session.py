@@ -1,0 +1,273 @@
+"""The conductor: torrents, the port peers reach us on, and what they share."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bittwist import __version__
+from bittwist.address import Address, split_host_port
+from bittwist.discovery.announcer import AnnounceState, Announcer
+from bittwist.discovery.http import HttpTracker
+from bittwist.errors import DuplicateTorrent, MetainfoError, NetworkError, NoSuchTorrent, StorageError
+from bittwist.metainfo import peerid
+from bittwist.metainfo.info import Info
+from bittwist.metainfo.infohash import InfoHash
+from bittwist.metainfo.magnet import Magnet
+from bittwist.metainfo.metainfo import Metainfo
+from bittwist.net.http import HttpClient
+from bittwist.net.policy import Network
+from bittwist.peer.connector import Connector
+from bittwist.peer.listener import Listener
+from bittwist.peer.protocol import PeerFactory
+from bittwist.session import observe
+from bittwist.session.conditions import Condition
+from bittwist.session.conversation import Conversation
+from bittwist.session.settings import SessionSettings
+from bittwist.session.state import SavedTorrent, StateFolder
+from bittwist.session.torrent import Surroundings, Torrent
+from bittwist.storage.disk import Disk
+from bittwist.storage.files import FileStorage
+from bittwist.storage.interfaces import IStorage
+
+
+class Session(Service):
+    """A BitTorrent peer to embed: an IService that does nothing before `startService`.
+
+    `storage` makes the IStorage of a torrent from its save path and info (files, unless told
+    otherwise); `wall` tells the date, `random` decides between equals, `token` makes random bytes.
+    With `restore` off, what `state_dir` remembers is used for torrents added again, no others.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,  # the several reactor interfaces have no common type
+        settings: SessionSettings | None = None,
+        *,
+        storage: Callable[[Path, Info], IStorage] | None = None,
+        restore: bool = True,
+        wall: Callable[[], float] = time.time,
+        random: Random | None = None,
+        token: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.settings = settings if settings is not None else SessionSettings()
+        self.peer_id = peerid.generate(token)
+        self._reactor = reactor
+        self._restore = restore
+        self._wall = wall
+        self._random = random if random is not None else Random(token(16))
+        self._key = int.from_bytes(token(4), "big")
+        self._torrents: dict[bytes, Torrent] = {}
+        self._observers = observe.Observers(reactor)
+        self._listening: Condition[Address] = Condition(reactor)
+        self._port = 0
+        self._state = StateFolder(self.settings.state_dir) if self.settings.state_dir else None
+        self._network = Network(reactor, self.settings.network)
+        self._fetch = HttpClient(reactor, self._network, self.settings.http)
+        self._factory = PeerFactory(reactor, self.peer_id, self._lookup, settings=self.settings.peer)
+        self._connector = Connector(reactor, self._network, self._factory)
+        ports = self.settings.ports + ((0,) if self.settings.any_port else ())
+        self._listener = Listener(self._network, self._factory, self.settings.listen_host, ports)
+        self._disk = Disk(reactor, self.settings.disk)
+        self._disk.watch(self._pause, self._resume)
+        keys = itertools.count(1)
+        self._around = Surroundings(
+            clock=reactor,
+            settings=self.settings,
+            connector=self._connector,
+            disk=self._disk,
+            random=self._random,
+            peer_id=self.peer_id,
+            version=f"bittwist {__version__}",
+            limits=self,
+            next_key=lambda: next(keys),
+            port=lambda: self._port,
+            announcer=self._announcer,
+            storage=storage if storage is not None else self._files,
+            journal=lambda info_hash: self._state.journal(info_hash) if self._state else None,
+            publish=self._observers.publish,
+            save=self._save,
+        )
+
+    # The service
+
+    def startService(self) -> None:
+        super().startService()
+        self._disk.start()
+        listening = self._listener.start()
+        listening.addCallbacks(self._listens, self._deaf)
+        if self._state is not None and self._restore:
+            self._load(self._state)
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when trackers are told, peers are gone and the disk has everything."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self._listener.stop()
+        self._connector.stop()
+        await gatherResults([torrent.close() for torrent in self._torrents.values()], consumeErrors=True)
+        await self._disk.stop()
+
+    def when_listening(self) -> Deferred[Address]:
+        """Fires with the address peers are listened for on; NetworkError if there is none."""
+        return self._listening.wait()
+
+    # Torrents
+
+    @property
+    def torrents(self) -> tuple[Torrent, ...]:
+        """In the order they were added."""
+        return tuple(self._torrents.values())
+
+    def torrent(self, info_hash: InfoHash) -> Torrent:
+        try:
+            return self._torrents[info_hash.short]
+        except KeyError:
+            raise NoSuchTorrent(str(info_hash)) from None
+
+    def add(
+        self, source: Metainfo | Magnet, save_path: Path | str, *, force: bool = False, start: bool = True
+    ) -> Deferred[Torrent]:
+        """Add a torrent whose files are, or will be, below `save_path`.
+
+        Fires at once; the torrent checks what is there by itself. `force` lets it write over files
+        that nothing vouches for. Raises DuplicateTorrent, and MetainfoError for what cannot be
+        traded.
+        """
+        saved = SavedTorrent(source, str(save_path), start, 0, 0, self._wall())
+        return maybeDeferred(self._add, saved, force)
+
+    def remove(self, info_hash: InfoHash) -> Deferred[None]:
+        """Stop a torrent and forget it; its files stay."""
+        return Deferred.fromCoroutine(self._remove(info_hash))
+
+    def observe(self, observer: observe.Observer) -> Callable[[], None]:
+        """Tell `observer` every Event from now on; the function returned ends it."""
+        return self._observers.add(observer)
+
+    def _add(self, saved: SavedTorrent, force: bool) -> Torrent:
+        short = saved.info_hash.short
+        if short in self._torrents:
+            raise DuplicateTorrent(str(saved.info_hash))
+        if isinstance(saved.source, Metainfo) and not saved.source.info.is_v1:
+            raise MetainfoError("this torrent has only a v2 form, which cannot be traded yet")
+        torrent = Torrent(self._around, saved, force=force)
+        self._torrents[short] = torrent
+        self._observers.publish(observe.TorrentAdded(torrent.info_hash))
+        if isinstance(saved.source, Magnet):
+            self.add_peers(torrent, saved.source.peers)
+        if saved.running:
+            torrent.start()
+        else:
+            self._save(torrent)
+        return torrent
+
+    async def _remove(self, info_hash: InfoHash) -> None:
+        torrent = self.torrent(info_hash)
+        await torrent.stop()
+        if self._torrents.pop(info_hash.short, None) is None:
+            return
+        if self._state is not None:
+            self._state.forget(torrent.info_hash)
+        torrent.removed()
+        self._observers.publish(observe.TorrentRemoved(torrent.info_hash))
+
+    def add_peers(self, torrent: Torrent, peers: Iterable[str]) -> None:
+        """Have a torrent dial each HOST:PORT; a name that is not found is logged. Raises ValueError."""
+        for host, port in [split_host_port(peer) for peer in peers]:
+            finding = self._network.resolve(host)
+            finding.addCallback(self._found, torrent, port)
+            finding.addErrback(self._not_found)
+
+    def _found(self, hosts: tuple[str, ...], torrent: Torrent, port: int) -> None:
+        torrent.add_peers(Address(host, port) for host in hosts)
+
+    def _not_found(self, failure: Failure) -> None:
+        failure.trap(NetworkError)
+        self._log.warn("A peer cannot be dialed: {why}", why=failure.getErrorMessage())
+
+    # What survives
+
+    def _load(self, state: StateFolder) -> None:
+        saved, troubles = state.load()
+        for trouble in troubles:
+            self._log.error("{trouble}", trouble=trouble)
+        for torrent in saved:
+            self._add(torrent, force=False)
+
+    def _save(self, torrent: Torrent) -> None:
+        if self._state is None or torrent.info_hash.short not in self._torrents:
+            return
+        try:
+            self._state.save(torrent.saved())
+        except StorageError as error:
+            # The file before is still whole; the next change of state tries again.
+            self._log.error("A torrent's state was not saved: {why}", why=error)
+
+    # What its parts ask
+
+    def room_for_peer(self, torrent_peers: int) -> bool:
+        if torrent_peers >= self.settings.max_peers_per_torrent:
+            return False
+        return sum(len(torrent) for torrent in self._torrents.values()) < self.settings.max_peers
+
+    def _lookup(self, info_hash: InfoHash) -> Conversation | None:
+        torrent = self._torrents.get(info_hash.short)
+        return torrent.conversation() if torrent is not None else None
+
+    def _listens(self, address: Address) -> None:
+        self._port = address.port
+        self._observers.publish(observe.Listening(address))
+        self._listening.meet(address)
+
+    def _deaf(self, failure: Failure) -> None:
+        failure.trap(NetworkError)
+        self._log.error("No port to listen on: {why}", why=failure.getErrorMessage())
+        self._listening.miss(failure.value)
+
+    def _pause(self) -> None:
+        for torrent in self._torrents.values():
+            torrent.pause_peers()
+
+    def _resume(self) -> None:
+        for torrent in self._torrents.values():
+            torrent.resume_peers()
+
+    def _files(self, save_path: Path, info: Info) -> IStorage:
+        return FileStorage(save_path, info, allocation=self.settings.allocation)
+
+    def _announcer(self, torrent: Torrent) -> Announcer:
+        def state() -> AnnounceState:
+            return AnnounceState(
+                left=torrent.left,
+                uploaded=torrent.tally.uploaded,
+                downloaded=torrent.tally.downloaded,
+                port=self._port,
+                peer_id=self.peer_id,
+                key=self._key,
+            )
+
+        return Announcer(
+            self._reactor,
+            lambda url: HttpTracker(self._fetch, url),
+            torrent.tracker_tiers,
+            torrent.info_hash.short,
+            state,
+            torrent.add_peers,
+            self._random,
+            self.settings.announcer,
+        )
