@@ -33,9 +33,11 @@ def decode(data: bytes | memoryview, strict: bool = True, *, max_depth: int = MA
     return value
 
 
-def decode_prefix(data: bytes | memoryview) -> tuple[Value, int]:
-    """The (strict) value at the start of `data`, and the offset of what follows it (BEP 9 needs that)."""
-    reader = _Reader(data, True, MAX_DEPTH)
+def decode_prefix(
+    data: bytes | memoryview, strict: bool = True, *, max_depth: int = MAX_DEPTH
+) -> tuple[Value, int]:
+    """The value at the start of `data`, and the offset of what follows it (BEP 9 needs that)."""
+    reader = _Reader(data, strict, max_depth)
     return reader.value(), reader.offset
 
 
