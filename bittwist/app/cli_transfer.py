@@ -1,0 +1,113 @@
+"""`bittwist download` and `bittwist seed`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bittwist.app.transfer import Goal
+
+
+def check_host_port(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from bittwist.address import split_host_port
+
+    for value in values:
+        try:
+            split_host_port(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return values
+
+
+def check_address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from bittwist.address import fold
+
+    try:
+        return fold(value) if value is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+peer_option = click.option(
+    "--peer", "peers", multiple=True, metavar="HOST:PORT", callback=check_host_port, help="A peer to dial. Repeatable."
+)
+bind_option = click.option(
+    "--bind", metavar="ADDRESS", callback=check_address, help="The address listened on and dialed from."
+)
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="N", help="The port listened on (6881 to 6889, else any)."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.command()
+@click.argument("source", metavar="FILE|URL|MAGNET")
+@click.option("-o", "--output", default=".", metavar="DIR", help="Where the files go (here).")
+@peer_option
+@bind_option
+@port_option
+@click.option("--seed", "forever", is_flag=True, help="Go on seeding until interrupted.")
+@click.option("--seed-ratio", type=click.FloatRange(0), metavar="R", help="Seed until R copies are given.")
+@click.option("--seed-time", type=click.FloatRange(0), metavar="S", help="Seed for S seconds.")
+@click.option("--force", is_flag=True, help="Write over files that no piece of the torrent vouches for.")
+@json_option
+def download(
+    source: str,
+    output: str,
+    peers: tuple[str, ...],
+    bind: str | None,
+    port: int | None,
+    forever: bool,
+    seed_ratio: float | None,
+    seed_time: float | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Fetch what a torrent file, URL or magnet link names; stop when it is complete."""
+    from bittwist.app import transfer
+    from bittwist.app.report import report
+    from bittwist.app.run import run
+
+    if sum((forever, seed_ratio is not None, seed_time is not None)) > 1:
+        raise click.UsageError("choose one of --seed, --seed-ratio and --seed-time")
+    goal: Goal | None = None
+    if forever or seed_ratio is not None or seed_time is not None:
+        goal = transfer.Goal(ratio=seed_ratio, seconds=seed_time)
+    folder = Path(output).absolute()
+    return run(
+        lambda reactor: transfer.download(
+            reactor, source, folder, transfer.Port(bind, port), peers, goal, force, report(as_json)
+        )
+    )
+
+
+@click.command()
+@click.argument("torrent", metavar="TORRENT", type=click.Path(exists=True, dir_okay=False))
+@click.argument("path", metavar="PATH", type=click.Path(exists=True))
+@bind_option
+@port_option
+@peer_option
+@json_option
+def seed(
+    torrent: str, path: str, bind: str | None, port: int | None, peers: tuple[str, ...], as_json: bool
+) -> int:
+    """Give what TORRENT names to whoever asks, until interrupted.
+
+    PATH is the shared file or folder, or the folder that holds it. Nothing in it is written.
+    """
+    from bittwist.app import transfer
+    from bittwist.app.report import report
+    from bittwist.app.run import run
+    from bittwist.app.sources import read_torrent
+
+    metainfo = read_torrent(torrent)
+    return run(
+        lambda reactor: transfer.seed(
+            reactor, metainfo, Path(path).absolute(), transfer.Port(bind, port), peers, report(as_json)
+        )
+    )
+
+
