@@ -1,0 +1,67 @@
+"""What can be chosen about a tracker, with its bounds and their reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from bittwist.announce.values import DEFAULT_INTERVAL
+
+SHORTEST_INTERVAL = 10  # seconds; below it a few hundred peers are a flood
+LONGEST_INTERVAL = 86_400  # a day: clients do not wait longer
+MOST_PEERS = 1000  # in a reply: more helps nobody and makes the tracker an amplifier
+MISSED_ANNOUNCES = 2  # a peer that missed so many has left
+GRACE = 60  # seconds on top of them, for slow connections
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """A tracker's settings. ValueError(key, reason) where one cannot be used.
+
+    `interval` and `min_interval` are seconds between a peer's announces. `numwant` peers are given to who
+    names no number, `max_numwant` to who names a bigger one. A scrape is answered for its first
+    `max_scrape` hashes. One address may be `peers_per_address` peers of a torrent; then its oldest goes.
+    A tracker that holds `max_torrents` swarms or `max_peers` peers takes no new ones. An announce's own
+    `ip` is believed where it comes from a network of `trust_ip_from`. With `external_ip` a peer is told
+    its address (BEP 24).
+    """
+
+    interval: int = DEFAULT_INTERVAL
+    min_interval: int = 300
+    numwant: int = 50
+    max_numwant: int = (
+        74  # 74 peers fill a UDP reply that no network splits (BEP 15): one rule for both forms
+    )
+    max_scrape: int = 50
+    peers_per_address: int = 64  # a large household, or a small office, behind one address
+    max_torrents: int = 500_000  # with max_peers it bounds memory: about 1 KiB a swarm
+    max_peers: int = 2_000_000  # about 160 bytes each
+    trust_ip_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    external_ip: bool = True
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "interval": (SHORTEST_INTERVAL, LONGEST_INTERVAL),
+            "min_interval": (1, self.interval),
+            "numwant": (0, self.max_numwant),
+            "max_numwant": (0, MOST_PEERS),
+            "max_scrape": (1, 1000),
+            "peers_per_address": (1, 65_535),
+            "max_torrents": (1, 100_000_000),
+            "max_peers": (1, 1_000_000_000),
+        }
+        for key, (least, most) in bounds.items():
+            if not least <= getattr(self, key) <= most:
+                raise ValueError(key, f"must be {least} to {most}")
+        try:
+            self.trusted_networks()
+        except ValueError as error:
+            raise ValueError("trust_ip_from", str(error)) from error
+
+    @property
+    def expire_after(self) -> float:
+        """Seconds after its last announce at which a peer counts as gone."""
+        return MISSED_ANNOUNCES * self.interval + GRACE
+
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(text) for text in self.trust_ip_from)
