@@ -100,15 +100,15 @@ def _azureus(text: str) -> str | None:
     if len(text) < 8 or text[0] != "-" or text[1:3] not in _AZUREUS:
         return None
     name, style = _AZUREUS[text[1:3]]
-    version = _version(style, text[3:8])
+    version = _version(style, text[3:9])
     if version is None:
         return None
     return f"{name} {version}" if version else name
 
 
 def _version(style: str, digits: str) -> str | None:
-    """The version in the five characters after the letters; None if they do not fit the style."""
-    first, second, third, fourth, last = tuple(digits)
+    """The version in the (up to six) characters after the letters; None if they do not fit the style."""
+    first, second, third, fourth = tuple(digits[:4])
     numbers = [_number(digit) for digit in digits[:4]]
     match style:
         case "none":
@@ -128,12 +128,12 @@ def _version(style: str, digits: str) -> str | None:
         case "unsure third":
             return f"{first}.{second}.{'x' if numbers[2] is None else numbers[2]}"
         case "build":
-            return f"{first}.{second}.{third}-{fourth}{last}"
+            return f"{first}.{second}.{third}-{digits[3:]}"
         case "ktorrent":
             stage = {"D": f" Dev {fourth}", "R": f" RC {fourth}"}
             return f"{first}.{second}{stage.get(third, f'.{third}')}"
         case "mainline":
-            return _mainline(digits)
+            return _mainline(digits[:5])
         case "transmission":
             return _transmission(digits[:4])
     return None
