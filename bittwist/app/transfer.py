@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 
 from bittwist.app.report import Report
 from bittwist.app.sources import find
@@ -140,34 +140,24 @@ async def _with(
 
 async def completion(reactor: Any, torrent: Torrent, report: Report) -> None:
     """Report progress until the torrent is complete; raises what made it fail."""
-    complete: Deferred[Torrent] = torrent.when_complete()
     waiting = ""
+
+    def look() -> None:
+        nonlocal waiting
+        now = torrent.statistics()
+        report.progress(now)
+        if now.state is State.WAITING and now.reason != waiting:
+            report.waiting(now.reason)
+        waiting = now.reason
+
+    looking = LoopingCall(look)
+    looking.clock = reactor
+    stopped = looking.start(LOOK_EVERY)
     try:
-        while not complete.called:
-            now = torrent.statistics()
-            report.progress(now)
-            if now.state is State.WAITING and now.reason != waiting:
-                report.waiting(now.reason)
-            waiting = now.reason
-            await _look(reactor, complete)
-        await complete
-    except CancelledError:
-        complete.cancel()
-        raise
-
-
-async def _look(reactor: Any, complete: Deferred[Torrent]) -> None:
-    """Until the next look, or until it is complete."""
-    pause = deferLater(reactor, LOOK_EVERY)
-    pause.addErrback(lambda failure: failure.trap(CancelledError))
-
-    def early(result: Any) -> Any:
-        pause.cancel()
-        return result
-
-    if not complete.called:
-        complete.addBoth(early)
-    await pause
+        await torrent.when_complete()
+    finally:
+        looking.stop()
+        await stopped
 
 
 async def seeding(reactor: Any, torrent: Torrent, goal: Goal, report: Report) -> None:
@@ -204,7 +194,7 @@ def holder(info: Info, path: Path) -> Path:
 
     StorageError, naming the first file that is missing or has another size, where neither fits.
     """
-    paths = [(safe, entry) for safe, entry in zip(safe_paths(info), info.files) if not entry.is_pad]
+    paths = [(safe, entry) for safe, entry in zip(safe_paths(info), info.files) if not (entry.is_pad or entry.symlink)]
     trouble: StorageError | None = None
     for folder in (path, path.parent):
         if folder is path.parent and path.name != paths[0][0].parts[0]:

@@ -9,6 +9,7 @@ from random import Random
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from bittwist.errors import StorageError
 from bittwist.metainfo.info import Info
 from bittwist.session.downloads import Downloads, DownloadsOwner
 from bittwist.session.settings import SessionSettings
@@ -38,28 +39,32 @@ class Content:
         disk: Disk,
         random: Random,
         settings: SessionSettings,
+        failed: Callable[[StorageError], None],
     ) -> None:
         self._clock = clock
         self._random = random
         self._settings = settings
         self.info = info
-        self._storage = storage
         journal = Journal(journal_path) if journal_path is not None else None
-        self._store = disk.open(storage, info, journal)
+        self._store = disk.open(storage, info, journal, failed=failed)
         budget = settings.disk.memory_budget // info.piece_length
+        self.checked = 0  # bytes looked at so far
         self._picker = Picker(info.geometry, random, max_active=max(1, budget))
 
-    def check(self, *, force: bool, progress: Callable[[int, int], None]) -> Deferred[None]:
+    def check(self, *, force: bool, everything: bool) -> Deferred[None]:
         """Lay the files out and find out which pieces are here; StorageError where that cannot be.
 
-        `progress` is told pieces looked at and pieces in all. Files that are there already and
-        that neither the journal nor any piece vouches for are refused unless `force` is set.
+        Files that are there already and that neither the journal nor any piece vouches for are
+        refused unless `force` is set. With `everything`, all pieces are hashed.
         """
-        return Deferred.fromCoroutine(self._check(force, progress))
+        return Deferred.fromCoroutine(self._check(force, everything))
 
-    async def _check(self, force: bool, progress: Callable[[int, int], None]) -> None:
-        recovered = await self._store.start(check=True, force=force, progress=progress)
+    async def _check(self, force: bool, everything: bool) -> None:
+        recovered = await self._store.start(check=everything, force=force, progress=self._looked_at)
         self._picker.restore(recovered.have)
+
+    def _looked_at(self, done: int, total: int) -> None:
+        self.checked = done
 
     def exchange(self, owner: DownloadsOwner, takers: Callable[[], Iterable[Taker]], tally: Tally) -> None:
         """Make `downloads` and `uploads`; after the check."""

@@ -68,7 +68,7 @@ class Session(Service):
         self._restore = restore
         self._wall = wall
         self._random = random if random is not None else Random(token(16))
-        self._key = int.from_bytes(token(4), "big")
+        self._key = token(4)
         self._torrents: dict[bytes, Torrent] = {}
         self._observers = observe.Observers(reactor)
         self._listening: Condition[Address] = Condition(reactor)
@@ -105,7 +105,6 @@ class Session(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._disk.start()
         listening = self._listener.start()
         listening.addCallbacks(self._listens, self._deaf)
         if self._state is not None and self._restore:
@@ -265,7 +264,7 @@ class Session(Service):
             self._reactor,
             lambda url: HttpTracker(self._fetch, url),
             torrent.tracker_tiers,
-            torrent.info_hash.short,
+            torrent.info_hash,
             state,
             torrent.add_peers,
             self._random,

@@ -81,6 +81,7 @@ class Torrent:
         self._facts = lifecycle(self.life)
         self._content: Content | None = None
         self._wanted = saved.running
+        self._recheck = False
         self._exchanging = False
         self._checking: Deferred[None] | None = None
         self._ending: Deferred[Any] = succeed(None)
@@ -216,6 +217,7 @@ class Torrent:
 
     def recheck(self) -> None:
         """Hash every piece anew, whatever is remembered of them."""
+        self._recheck = True
         self._tell(self._facts.recheck_asked)
 
     def add_peers(self, addresses: Iterable[Address], source: str = "user") -> None:
@@ -300,8 +302,10 @@ class Torrent:
             around.disk,
             around.random,
             around.settings,
+            self.storage_failed,
         )
-        await self._content.check(force=self._force, progress=lambda done, total: None)
+        everything, self._recheck = self._recheck, False
+        await self._content.check(force=self._force, everything=everything)
         self._content.exchange(self, lambda: self._peers, self.tally)
         self._checking = None
         complete = self._content.complete
