@@ -150,6 +150,11 @@ class SimulatedTransport:
     def disconnecting(self) -> bool:
         return self._life in (Life.FINISHING, Life.ABORTING)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes written that wait here because too many are under way."""
+        return self._unsent_size
+
     def write(self, data: bytes) -> None:
         self.writeSequence((data,))
 
