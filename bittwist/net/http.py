@@ -76,7 +76,7 @@ class HttpClient:
         self._settings = settings
         roots = platformTrust() if trust is None else trustRootFromCertificates(trust)  # type: ignore[no-untyped-call]  # untyped in Twisted
         checked = BrowserLikePolicyForHTTPS(roots)  # type: ignore[no-untyped-call]  # untyped in Twisted
-        self._tls = HostnameCachingHTTPSPolicy(checked)  # type: ignore[no-untyped-call]  # untyped in Twisted
+        self._tls = HostnameCachingHTTPSPolicy(checked)
         self._room = DeferredSemaphore(settings.max_concurrent)
 
     def get(

@@ -1,0 +1,235 @@
+"""One torrent and its trackers: who is told what, and when (BEP 3 events, BEP 12 tiers)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bittwist.address import Address
+from bittwist.announce.values import AnnounceRequest, AnnounceResponse, Event
+from bittwist.discovery.interfaces import IPeerSource, TrackerClient
+from bittwist.discovery.relation import TrackerState
+from bittwist.discovery.walk import Tracker, Walk
+from bittwist.errors import BitTwistError
+from bittwist.metainfo.infohash import InfoHash
+
+MAX_TRACKERS = 100  # of one torrent: more would make its announces a burden on others
+
+_log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncerSettings:
+    """`all_tiers`: tiers are walked at the same time; else later ones wait until earlier ones fail."""
+
+    all_tiers: bool = True
+    numwant: int = 100
+    max_peers: int = 200  # used of one answer: nobody needs more at once
+    stop_deadline: float = 5.0  # seconds for all `stopped` announces together
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceState:
+    """What a tracker is told; bytes of the torrent since it was started, and the port peers dial."""
+
+    left: int
+    uploaded: int
+    downloaded: int
+    port: int
+    peer_id: bytes
+    key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerStatus:
+    """One tracker, to be shown and explained; `next_at` is monotonic, None where nothing is planned."""
+
+    url: str
+    tier: int
+    state: TrackerState
+    last_error: str | None
+    warning: str | None
+    next_at: float | None
+    failures: int
+    complete: int | None
+    incomplete: int | None
+    downloaded: int | None
+    peers: int
+
+
+@implementer(IPeerSource)
+class Announcer:
+    """Announces one torrent. Each tier is walked by itself, or all tiers in one walk (settings.all_tiers)."""
+
+    name = "tracker"
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        trackers: Callable[[str], TrackerClient],
+        tiers: Iterable[Iterable[str]],
+        info_hash: InfoHash,
+        state: Callable[[], AnnounceState],
+        found: Callable[[Sequence[Address], str], None],
+        random: Random,
+        settings: AnnouncerSettings = AnnouncerSettings(),
+    ) -> None:
+        """`trackers` makes the client for a URL, or raises a BitTwistError for one that cannot be used."""
+        self._clock = clock
+        self._trackers = trackers
+        self._info_hash = info_hash.short
+        self._state = state
+        self._found = found
+        self._random = random
+        self._settings = settings
+        self._tiers: list[list[Tracker]] = []
+        for tier in tiers:
+            fresh = self._met(tier)
+            random.shuffle(fresh)
+            if fresh:
+                self._tiers.append(fresh)
+        self._walks: list[Walk] = []
+        self._waiting: list[Deferred[None]] = []  # for the end of the leave-taking that is under way
+
+    def start(self) -> None:
+        """Announce `started`, and keep announcing."""
+        if self._walks:
+            return
+        for tracker in self._all():
+            tracker.begin()
+        if self._settings.all_tiers:
+            self._walks = [self._walk([tier]) for tier in self._tiers]
+        else:
+            self._walks = [self._walk(self._tiers)]
+        for walk in self._walks:
+            walk.wake()
+
+    def completed(self) -> None:
+        """Tell the trackers that the download is complete."""
+        for tracker in self._all():
+            tracker.relation.complete()
+        for walk in self._walks:
+            walk.wake()
+
+    def announce_now(self) -> None:
+        """Announce as soon as the trackers allow (their "min interval")."""
+        for tracker in self._all():
+            tracker.relation.hasten(self._clock.seconds())
+        for walk in self._walks:
+            walk.wake()
+
+    def add(self, url: str) -> None:
+        """Take one more tracker, in a tier of its own; one that is listed already is passed over."""
+        tier = self._met([url])
+        if not tier:
+            return
+        self._tiers.append(tier)
+        if self._walks:
+            if self._settings.all_tiers:
+                self._walks.append(self._walk([tier]))
+            self._walks[-1].wake()
+
+    def stop(self) -> Deferred[None]:
+        """Cancel what is under way and announce `stopped` to those that list us, all within the deadline."""
+        if not self._walks and not self._waiting:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+        self._waiting.append(stopped)
+        walks, self._walks = self._walks, []
+        if walks:
+            for walk in walks:
+                walk.stop()
+            self._take_leave().addBoth(self._gone)
+        return stopped
+
+    def statuses(self) -> tuple[TrackerStatus, ...]:
+        """Every tracker, in the order in which they are asked."""
+        return tuple(_status(tracker, number) for number, tier in enumerate(self._tiers) for tracker in tier)
+
+    def _all(self) -> Iterator[Tracker]:
+        return (tracker for tier in self._tiers for tracker in tier)
+
+    def _met(self, urls: Iterable[str]) -> list[Tracker]:
+        """The trackers among `urls` that are new to us, within the bound."""
+        listed = {tracker.url for tracker in self._all()}
+        fresh = [url for url in dict.fromkeys(urls) if url not in listed]
+        return [Tracker(url, self._trackers) for url in fresh[: MAX_TRACKERS - len(listed)]]
+
+    def _walk(self, tiers: list[list[Tracker]]) -> Walk:
+        return Walk(self._clock, tiers, self._ask, self._heard, self._random)
+
+    def _ask(self, client: TrackerClient, event: Event) -> Deferred[AnnounceResponse]:
+        state = self._state()
+        return client.announce(
+            AnnounceRequest(
+                info_hash=self._info_hash,
+                peer_id=state.peer_id,
+                port=state.port,
+                uploaded=state.uploaded,
+                downloaded=state.downloaded,
+                left=state.left,
+                event=event,
+                numwant=0 if event is Event.STOPPED else self._settings.numwant,
+                key=state.key,
+            )
+        )
+
+    def _heard(self, answer: AnnounceResponse) -> None:
+        peers = answer.peers[: self._settings.max_peers]
+        if peers:
+            self._found(peers, self.name)
+
+    def _take_leave(self) -> Deferred[list[tuple[bool, None]]]:
+        leaving = []
+        for tracker in self._all():
+            if tracker.relation.leave():
+                leaving.append(self._say_stopped(tracker))
+            else:
+                tracker.relation.left()
+        return DeferredList(leaving).addTimeout(
+            self._settings.stop_deadline, self._clock, onTimeoutCancel=lambda result, seconds: []
+        )
+
+    def _say_stopped(self, tracker: Tracker) -> Deferred[None]:
+        relation = tracker.relation
+        assert tracker.client is not None, "a tracker without a client never lists us"
+
+        def answered(_: object) -> None:
+            relation.left()
+
+        def unanswered(failure: Failure) -> None:
+            relation.left()
+            if not isinstance(failure.value, (BitTwistError, CancelledError)):
+                _log.failure("a bug in taking leave of {url}; we are gone anyway", failure, url=tracker.url)
+
+        return maybeDeferred(self._ask, tracker.client, Event.STOPPED).addCallbacks(answered, unanswered)
+
+    def _gone(self, _: object) -> None:
+        waiting, self._waiting = self._waiting, []
+        for stopped in waiting:
+            stopped.callback(None)
+
+
+def _status(tracker: Tracker, tier: int) -> TrackerStatus:
+    account, answer = tracker.account, tracker.account.last_answer
+    return TrackerStatus(
+        url=tracker.url,
+        tier=tier,
+        state=tracker.relation.state(),
+        last_error=account.last_error,
+        warning=answer.warning if answer else None,
+        next_at=account.next_at if math.isfinite(account.next_at) else None,
+        failures=account.failures,
+        complete=answer.complete if answer else None,
+        incomplete=answer.incomplete if answer else None,
+        downloaded=answer.downloaded if answer else None,
+        peers=len(answer.peers) if answer else 0,
+    )
