@@ -1,0 +1,10 @@
+"""One peer over Twisted: the skin of the pure `wire` (BEP 3, 6, 10), dialing and listening.
+
+`PeerFactory` and its `PeerProtocol` serve by themselves in any Twisted program. May import: metainfo, wire,
+utp, net, errors, address.
+"""
+
+from bittwist.peer.protocol import Callbacks, PeerFactory, PeerProtocol
+from bittwist.peer.settings import PeerSettings
+
+__all__ = ["Callbacks", "PeerFactory", "PeerProtocol", "PeerSettings"]

@@ -1,0 +1,65 @@
+"""Where peers reach us: the first free port of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+
+from bittwist.address import Address
+from bittwist.errors import LocalProtocolError, NetworkError
+from bittwist.peer.protocol import address_of
+
+
+class Opener(Protocol):
+    """The one thing asked of a `net.policy.Network`."""
+
+    def listen(self, host: str, port: int, factory: IProtocolFactory) -> Deferred[IListeningPort]: ...
+
+
+class Listener:
+    """Listens on one port of one host. Owns the port while it is open."""
+
+    def __init__(self, network: Opener, factory: IProtocolFactory, host: str, ports: Sequence[int]) -> None:
+        """Of `ports` the first free one is taken; 0 means any."""
+        self._network = network
+        self._factory = factory
+        self._host = host
+        self._ports = ports
+        self._port: IListeningPort | None = None
+        self._starting: Deferred[Address] | None = None
+
+    def start(self) -> Deferred[Address]:
+        """Fires with the address listened on; NetworkError where none of the ports is free."""
+        if self._port is not None or self._starting is not None:
+            raise LocalProtocolError("the listener is started already")
+        self._starting = Deferred.fromCoroutine(self._start())
+        return self._starting
+
+    def stop(self) -> Deferred[None]:
+        """Close the port; fires when it is closed."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> Address:
+        refusal = NetworkError(self._host, "no port to listen on")
+        try:
+            for port in self._ports:
+                try:
+                    self._port = await self._network.listen(self._host, port, self._factory)
+                except NetworkError as error:
+                    refusal = error
+                else:
+                    return address_of(self._port.getHost())
+            raise refusal
+        finally:
+            self._starting = None
+
+    async def _stop(self) -> None:
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
