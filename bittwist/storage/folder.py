@@ -1,0 +1,120 @@
+"""Reaching files below one folder without ever leaving it: no symbolic link on the way is followed.
+
+Every step goes through the descriptor of the folder before it (`openat`, `O_NOFOLLOW`), so that nothing that
+is put in the way in the meantime leads elsewhere. Needs a POSIX system.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from bittwist.errors import DiskFull, StorageError
+from bittwist.storage.interfaces import FileStamp, Place
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# O_NONBLOCK: opening a FIFO that lies in the way must not wait for its other end.
+_FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Folder:
+    """The folder a torrent is saved in. It may be reached by links: its path is the user's own choice."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def place(self) -> Place | None:
+        try:
+            found = os.stat(self.root)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Place(found.st_dev, found.st_ino)
+
+    def make(self) -> None:
+        """Make the folder itself, if it is not there, and that durable."""
+        try:
+            self.root.mkdir(parents=True)
+        except FileExistsError:
+            return
+        fd = os.open(self.root.parent, _FOLDER)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def parent_of(self, path: PurePosixPath, *, make: bool = False) -> Iterator[int]:
+        """The descriptor of the folder that `path` is in; with `make`, folders that are missing are made."""
+        fd = os.open(self.root, _FOLDER)
+        try:
+            for name in path.parts[:-1]:
+                if make:
+                    try:
+                        os.mkdir(name, dir_fd=fd)
+                        os.fsync(fd)
+                    except FileExistsError:
+                        pass
+                below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    def open(self, path: PurePosixPath, *, writable: bool = False) -> int:
+        """A descriptor of the regular file at `path`."""
+        with self.parent_of(path) as parent:
+            fd = os.open(path.name, _FILE | (os.O_RDWR if writable else os.O_RDONLY), dir_fd=parent)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StorageError(str(self.root / path), "not a regular file")
+        return fd
+
+    def create(self, path: PurePosixPath) -> bool:
+        """Make an empty file, and the folders it is in; False if there is something of that name already."""
+        with self.parent_of(path, make=True) as parent:
+            try:
+                fd = os.open(path.name, _FILE | os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666, dir_fd=parent)
+            except FileExistsError:
+                return False
+            os.close(fd)
+            return True
+
+    def sync(self, path: PurePosixPath) -> None:
+        """Make durable that `path` is there."""
+        with self.parent_of(path) as parent:
+            os.fsync(parent)
+
+    def stamp(self, path: PurePosixPath) -> FileStamp | None:
+        """What the file at `path` looks like; None where nothing is, or something that is no regular file."""
+        try:
+            with self.parent_of(path) as parent:
+                found = os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                return None
+            raise
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return FileStamp(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)
+
+
+@contextmanager
+def mapped(path: Path | PurePosixPath) -> Iterator[None]:
+    """Turn what the system refuses into StorageError and DiskFull, with the path and the system's reason."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise DiskFull(str(path), reason) from error
+        if error.errno == errno.ELOOP:
+            reason = "a symbolic link is in the way"
+        raise StorageError(str(path), reason) from error
