@@ -1,0 +1,187 @@
+"""Addresses that peers may be found at: which to dial next, and which never.
+
+What fails waits, twice as long each time, and is forgotten after `give_up_after` failures in a row.
+When the list is full, the weakest twentieth of those not in use goes: first what failed most, then
+what came from the weaker source, then the oldest; and a newcomer from a weaker source than all that
+are left is turned away, so that peer exchange never pushes out what a tracker said (SECURITY.md B8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from heapq import heappop, heappush
+from random import Random
+
+from bittwist.address import Address
+
+# The weaker the source, the higher: what the user said, what was told us, what anyone may claim.
+RANKS = {"manual": 0, "magnet": 0, "tracker": 1, "lsd": 1, "dht": 2, "pex": 3}
+OTHER_RANK = 2
+MAX_BANS = 3000  # hosts; the oldest are pardoned first
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSettings:
+    """Times in seconds."""
+
+    max_kept: int = 3000  # addresses of one torrent (SECURITY.md C3)
+    max_of_host: int = 64  # ports of one host: we are nobody's port scanner; does not bind "manual"
+    retry_after: float = 30.0  # the first time; doubled with each failure in a row
+    retry_at_most: float = 3600.0
+    give_up_after: int = 8  # failures in a row
+    lasting: float = 60.0  # a connection that held so long was no failure
+
+
+class _State(Enum):
+    IDLE = auto()
+    CONNECTING = auto()
+    CONNECTED = auto()
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """One address; owned by Candidates."""
+
+    rank: int
+    number: int  # in order of arrival
+    state: _State = _State.IDLE
+    failures: int = 0
+    dialed_at: float = 0.0
+    ticket: int = 0  # of its valid place in the queue
+
+
+class Candidates:
+    """The known addresses of a torrent's peers, at most `max_kept`."""
+
+    def __init__(self, settings: CandidateSettings, random: Random) -> None:
+        self._settings = settings
+        self._random = random
+        self._known: dict[Address, _Candidate] = {}
+        self._of_host: dict[str, int] = {}
+        self._queue: list[tuple[float, float, int, Address]] = []  # due, chance, ticket, address: a heap
+        self._tickets = 0
+        self._bans: dict[str, str] = {}
+        self._ours: set[Address] = set()
+
+    def add(self, address: Address, source: str, now: float) -> bool:
+        """An address was found: whether it is new and kept."""
+        rank = RANKS.get(source, OTHER_RANK)
+        candidate = self._known.get(address)
+        if candidate is not None:
+            candidate.rank = min(candidate.rank, rank)
+            return False
+        if address.port == 0 or address.host in self._bans or address in self._ours:
+            return False
+        if rank > 0 and self._of_host.get(address.host, 0) >= self._settings.max_of_host:
+            return False
+        if len(self._known) >= self._settings.max_kept and not self._make_room(rank):
+            return False
+        self._known[address] = _Candidate(rank, self._tickets)
+        self._of_host[address.host] = self._of_host.get(address.host, 0) + 1
+        self._enqueue(address, now)
+        return True
+
+    def next(self, now: float) -> Address | None:
+        """The address to dial: due longest, ties by chance; None when none is due. Say `connecting` when you do."""
+        while self._queue and self._queue[0][0] <= now:
+            due, _, ticket, address = self._queue[0]
+            candidate = self._known.get(address)
+            if candidate is not None and candidate.ticket == ticket and candidate.state is _State.IDLE:
+                candidate.dialed_at = now
+                return address
+            heappop(self._queue)
+        return None
+
+    def connecting(self, address: Address) -> None:
+        """It is being dialed."""
+        self._enter(address, _State.CONNECTING)
+
+    def connected(self, address: Address) -> None:
+        """We are connected with it."""
+        self._enter(address, _State.CONNECTED)
+
+    def failed(self, address: Address, reason: str, now: float) -> None:
+        """It could not be reached, or was no peer of this torrent: later, perhaps."""
+        candidate = self._known.get(address)
+        if candidate is None or candidate.state is _State.CONNECTED:
+            return
+        self._retry(address, candidate, now)
+
+    def lost(self, address: Address, now: float) -> None:
+        """The connection is gone; one that held for long is no failure."""
+        candidate = self._known.get(address)
+        if candidate is None or candidate.state is not _State.CONNECTED:
+            return
+        if now - candidate.dialed_at >= self._settings.lasting:
+            candidate.failures = 0
+        self._retry(address, candidate, now)
+
+    def ban(self, host: str, reason: str) -> None:
+        """Never dial or take this host again: it is proven to have done `reason`."""
+        self._bans.pop(host, None)
+        self._bans[host] = reason
+        if len(self._bans) > MAX_BANS:
+            del self._bans[next(iter(self._bans))]
+        for address in [address for address in self._known if address.host == host]:
+            self._forget(address)
+
+    def banned(self, host: str) -> bool:
+        return host in self._bans
+
+    def exclude(self, address: Address) -> None:
+        """The address is our own."""
+        self._ours.add(address)
+        if address in self._known:
+            self._forget(address)
+
+    def known(self) -> tuple[Address, ...]:
+        """All addresses that are kept, in order of arrival."""
+        return tuple(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def _enter(self, address: Address, state: _State) -> None:
+        candidate = self._known.get(address)
+        if candidate is not None:
+            candidate.state = state
+
+    def _retry(self, address: Address, candidate: _Candidate, now: float) -> None:
+        settings = self._settings
+        candidate.failures += 1
+        candidate.state = _State.IDLE
+        if candidate.failures >= settings.give_up_after:
+            self._forget(address)
+            return
+        wait = min(settings.retry_after * 2 ** (candidate.failures - 1), settings.retry_at_most)
+        self._enqueue(address, now + wait * self._random.uniform(0.9, 1.1))
+
+    def _enqueue(self, address: Address, due: float) -> None:
+        self._tickets += 1
+        self._known[address].ticket = self._tickets
+        heappush(self._queue, (due, self._random.random(), self._tickets, address))
+        if len(self._queue) > 2 * self._settings.max_kept + 16:  # mostly places of what was forgotten since
+            self._queue = sorted(entry for entry in self._queue if self._is_valid(entry[3], entry[2]))
+
+    def _is_valid(self, address: Address, ticket: int) -> bool:
+        candidate = self._known.get(address)
+        return candidate is not None and candidate.ticket == ticket
+
+    def _make_room(self, rank: int) -> bool:
+        """Forget a twentieth of those that are not in use and no better than a newcomer of that rank."""
+        weaker = [
+            (-candidate.failures, -candidate.rank, candidate.number, address)
+            for address, candidate in self._known.items()
+            if candidate.state is _State.IDLE and (candidate.failures or candidate.rank >= rank)
+        ]
+        weaker.sort()
+        for *_, address in weaker[: max(1, self._settings.max_kept // 20)]:
+            self._forget(address)
+        return bool(weaker)
+
+    def _forget(self, address: Address) -> None:
+        del self._known[address]
+        self._of_host[address.host] -= 1
+        if not self._of_host[address.host]:
+            del self._of_host[address.host]
