@@ -23,6 +23,8 @@ PROGRAMS = {  # program: the Debian package it is in
     "tmux": "tmux",
     "ip": "iproute2",
     "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
 }
 MODULES = {"libtorrent": "libtorrent"}  # module: the PyPI package of the extra `partners`
 
