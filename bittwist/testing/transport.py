@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
-from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -23,7 +21,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bittwist.testing.bytequeue import ByteQueue
 from bittwist.testing.names import IPAddress
+from bittwist.testing.states import Life, Receiving, Sending
 
 if TYPE_CHECKING:
     from bittwist.testing.host import Host
@@ -34,32 +34,6 @@ SEGMENT = 64 << 10  # what Twisted reads from a socket in one turn
 SHARED_SEGMENT = 16 << 10  # where bandwidth is limited: finer, so that connections share it evenly
 BUFFER_SIZE = 64 << 10  # unsent bytes above which a push producer is paused, as in Twisted
 GIVE_UP_AFTER = 900.0  # seconds of retransmission until TCP gives up: about what Linux does
-
-
-class Life(Enum):
-    """This end as a whole."""
-
-    OPEN = auto()
-    FINISHING = auto()  # loseConnection: what is unsent goes first
-    ABORTING = auto()
-    CLOSED = auto()
-
-
-class Sending(Enum):
-    """This end's own direction."""
-
-    OPEN = auto()
-    ENDING = auto()  # loseWriteConnection: what is unsent goes first
-    ENDED = auto()
-
-
-class Receiving(Enum):
-    """The other direction."""
-
-    OPEN = auto()
-    ENDED = auto()  # the other end closed it, and the protocol is to be told after the last byte
-    TOLD = auto()
-    RESET = auto()
 
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)
@@ -90,10 +64,9 @@ class SimulatedTransport:
         self._sending = Sending.OPEN
         self._receiving = Receiving.OPEN
         self._reading = True
-        self._unsent: deque[bytes] = deque()
-        self._unsent_size = 0
+        self._unsent = ByteQueue()
         self._under_way = 0
-        self._unread: deque[bytes] = deque()
+        self._unread = ByteQueue()
         self._write_call: IDelayedCall | None = None
         self._read_call: IDelayedCall | None = None
         self._give_up_call: IDelayedCall | None = None
@@ -104,7 +77,7 @@ class SimulatedTransport:
     def __repr__(self) -> str:
         return (
             f"<connection {self._local.host}:{self._local.port} to {self._remote.host}:{self._remote.port}, "
-            f"{self._life.name.lower()}, {self._unsent_size} bytes unsent, {type(self.protocol).__name__}>"
+            f"{self._life.name.lower()}, {self._unsent.size} bytes unsent, {type(self.protocol).__name__}>"
         )
 
     def join(self, other: SimulatedTransport) -> None:
@@ -153,7 +126,7 @@ class SimulatedTransport:
     @property
     def unsent(self) -> int:
         """Bytes written that wait here because too many are under way."""
-        return self._unsent_size
+        return self._unsent.size
 
     def write(self, data: bytes) -> None:
         self.writeSequence((data,))
@@ -165,9 +138,9 @@ class SimulatedTransport:
                 raise TypeError(f"data must be bytes, not {type(piece).__name__}")
         if self._life in (Life.ABORTING, Life.CLOSED) or self._sending is Sending.ENDED:
             return
-        self._unsent.extend(piece for piece in pieces if piece)
-        self._unsent_size += sum(map(len, pieces))
-        if self._unsent_size > BUFFER_SIZE and self.producer is not None and self.streamingProducer:
+        for piece in pieces:
+            self._unsent.append(piece)
+        if self._unsent.size > BUFFER_SIZE and self.producer is not None and self.streamingProducer:
             self.producerPaused = True
             cast(IPushProducer, self.producer).pauseProducing()
         self._write_soon()
@@ -313,18 +286,7 @@ class SimulatedTransport:
     def _next_segment(self) -> bytes:
         shared = self._host.uplink.rate is not None or self._path.link.bandwidth is not None
         limit = min(SHARED_SEGMENT if shared else SEGMENT, self._window - self._under_way)
-        limit = self._host.network.cut_at(limit)
-        taken: list[bytes] = []
-        size = 0
-        while self._unsent and size < limit:
-            piece = self._unsent.popleft()
-            if size + len(piece) > limit:
-                self._unsent.appendleft(piece[limit - size :])
-                piece = piece[: limit - size]
-            taken.append(piece)
-            size += len(piece)
-        self._unsent_size -= size
-        return taken[0] if len(taken) == 1 else b"".join(taken)
+        return self._unsent.take(self._host.network.cut_at(limit))
 
     def _send(self, size: int, deliver: Callable[..., None], *args: object) -> None:
         if not self._path.carry(size, self, deliver, *args):
@@ -367,9 +329,7 @@ class SimulatedTransport:
         """Hand over what is there, as much as one turn of a reactor would."""
         self._read_call = None
         if self._unread:
-            data = self._unread.popleft()
-            while self._unread and len(data) + len(self._unread[0]) <= SEGMENT:
-                data += self._unread.popleft()
+            data = self._unread.take(SEGMENT)
             if not self._path.carry(0, None, self._other.acknowledged, len(data)):
                 self._other._stalled()
             self._guarded(self.protocol.dataReceived, data)
@@ -415,7 +375,6 @@ class SimulatedTransport:
             self._path.carry(0, None, self._other.end_arrived)
         self._unsent.clear()
         self._unread.clear()
-        self._unsent_size = 0
         self._host.connections.remove(self)
         producer, self.producer = self.producer, None
         if producer is not None:
