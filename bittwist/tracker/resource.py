@@ -68,6 +68,8 @@ class TrackerResource(KleinResource):
             b"/".join([*request.prepath, *request.postpath]).decode()
         except UnicodeDecodeError:
             return _plain(request, 404, b"not here\n")
+        if not request.postpath:
+            request.postpath = [b""]  # mounted by name: without this Klein redirects to name/
         # Klein builds URLs from the Host header and fails on odd ones. We send nobody to any URL.
         request.requestHeaders.setRawHeaders(b"host", [b"tracker"])
         return super().render(request)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
@@ -85,11 +85,12 @@ class Tracker(Service):
         if self._swarms is not None:
             self._next_step = self._reactor.callLater(SWEEP_EVERY, self._begin_sweep, self._swarms)
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted leaves it untyped
         if self._next_step is not None:
             self._next_step.cancel()
             self._next_step = None
+        return succeed(None)
 
     async def _announce_later(
         self, request: AnnounceRequest, verdict: Deferred[None], hooks: Sequence[IAnnounceHook]

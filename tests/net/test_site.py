@@ -1,0 +1,264 @@
+"""The HTTP front: deadlines, caps, and who the client is."""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from bittwist.net.site import SiteFront, SiteSettings, make_site
+
+
+class Echo(Resource):
+    """Answers with the client's host and the length of the body; waits where asked to."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[object] = []
+
+    def render(self, request: object) -> object:
+        if request.path == b"/wait":  # type: ignore[attr-defined]
+            self.waiting.append(request)
+            return NOT_DONE_YET
+        client = request.getClientAddress()  # type: ignore[attr-defined]
+        body = request.content.read()  # type: ignore[attr-defined]
+        return f"{getattr(client, 'host', client)} {len(body)}".encode()
+
+
+class Connection:
+    """A client of the front, in memory."""
+
+    def __init__(self, front: SiteFront, address: IAddress | None = None) -> None:
+        address = address or IPv4Address("TCP", "192.0.2.1", 1234)
+        self.transport = StringTransport(peerAddress=address)
+        self.protocol = front.buildProtocol(address)
+        if self.protocol is not None:
+            self.protocol.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> bytes:
+        assert self.protocol is not None
+        self.protocol.dataReceived(data)
+        return self.said()
+
+    def said(self) -> bytes:
+        said: bytes = self.transport.value()
+        self.transport.clear()
+        return said
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.transport.disconnecting or self.transport.disconnected)
+
+    def lose(self) -> None:
+        from twisted.internet.error import ConnectionDone
+        from twisted.python.failure import Failure
+
+        assert self.protocol is not None
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class FrontTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.echo = Echo()
+
+    def front(self, **settings: object) -> SiteFront:
+        return make_site(self.clock, self.echo, SiteSettings(**settings))  # type: ignore[arg-type]
+
+    def assertNothingLeft(self) -> None:
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class DeadlineTests(FrontTestCase):
+    def test_a_request_in_time_is_answered(self) -> None:
+        connection = Connection(self.front())
+        self.assertIn(b"192.0.2.1 0", connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+        connection.lose()
+        self.assertNothingLeft()
+
+    def test_who_drips_its_headers_is_cut_off_after_ten_seconds_in_all(self) -> None:
+        connection = Connection(self.front())
+        connection.send(b"GET / HTTP/1.1\r\n")
+        for number in range(19):
+            self.clock.advance(0.5)
+            connection.send(b"X-%d: y\r\n" % number)
+            self.assertFalse(connection.closed, number)
+        self.clock.advance(0.5)
+        self.assertTrue(connection.closed)
+        self.assertEqual(connection.send(b"\r\n"), b"", "what comes now comes too late")
+        connection.lose()
+        self.assertNothingLeft()
+
+    def test_who_drips_its_body_is_cut_off_after_ten_seconds_in_all(self) -> None:
+        for framing in (b"Content-Length: 1000", b"Transfer-Encoding: chunked"):
+            connection = Connection(self.front())
+            connection.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+            for _ in range(9):
+                self.clock.advance(1)
+                connection.send(b"1\r\nx\r\n")
+                self.assertFalse(connection.closed)
+            self.clock.advance(1)
+            self.assertTrue(connection.closed)
+            connection.lose()
+            self.assertNothingLeft()
+
+    def test_the_body_has_a_deadline_of_its_own(self) -> None:
+        connection = Connection(self.front())
+        self.clock.advance(9)
+        connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+        self.clock.advance(9)
+        self.assertIn(b"192.0.2.1 2", connection.send(b"ab"))
+
+    def test_further_requests_of_a_kept_connection_have_deadlines_too(self) -> None:
+        connection = Connection(self.front())
+        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.clock.advance(30)
+        self.assertFalse(connection.closed, "it is idle, which it may be")
+        connection.send(b"GET / HT")
+        for _ in range(10):
+            self.clock.advance(1)
+            connection.send(b"X")
+        self.assertTrue(connection.closed)
+
+    def test_an_idle_connection_is_closed(self) -> None:
+        connection = Connection(self.front(idle_timeout=60))
+        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.clock.advance(60)
+        self.assertTrue(connection.closed)
+
+    def test_a_slow_answer_of_ours_is_waited_for(self) -> None:
+        connection = Connection(self.front())
+        connection.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.clock.advance(300)
+        self.assertFalse(connection.closed)
+        self.echo.waiting[0].finish()  # type: ignore[attr-defined]
+        self.assertIn(b"200 OK", connection.said())
+
+
+class BodyTests(FrontTestCase):
+    def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not(self) -> None:
+        post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+        connection = Connection(self.front(max_body=100))
+        self.assertIn(b" 100", connection.send(post % 100 + b"x" * 100))
+        connection.lose()
+        connection = Connection(self.front(max_body=100))
+        self.assertTrue(connection.send(post % 101).startswith(b"HTTP/1.1 413 "))
+        self.assertTrue(connection.closed)
+        self.assertEqual(connection.send(b"x" * 101), b"")
+        connection.lose()
+        self.assertNothingLeft()
+
+    def test_nobody_is_told_to_go_on_with_a_body_too_big(self) -> None:
+        said = Connection(self.front(max_body=100)).send(
+            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 101\r\n\r\n"
+        )
+        self.assertNotIn(b"100 Continue", said)
+
+    def test_a_chunked_body_is_counted_with_its_framing(self) -> None:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        small = Connection(self.front(max_body=100)).send(head + b"5\r\nabcde\r\n0\r\n\r\n")
+        self.assertIn(b" 5", small)
+        connection = Connection(self.front(max_body=100))
+        connection.send(head)
+        for _ in range(20):
+            connection.send(b"1\r\nx\r\n")
+        self.assertTrue(connection.closed)
+
+    def test_a_pipelined_request_is_not_a_body(self) -> None:
+        connection = Connection(self.front(max_body=10))
+        request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        self.assertEqual(connection.send(request * 5).count(b"200 OK"), 5)
+        self.assertFalse(connection.closed)
+
+
+class CapTests(FrontTestCase):
+    def test_an_address_has_so_many_connections_and_others_have_theirs(self) -> None:
+        front = self.front(connections_per_address=2)
+        first, second = Connection(front), Connection(front)
+        self.assertIsNotNone(second.protocol)
+        self.assertIsNone(Connection(front).protocol)
+        self.assertIsNotNone(Connection(front, IPv4Address("TCP", "192.0.2.2", 1)).protocol)
+        first.lose()
+        self.assertIsNotNone(Connection(front).protocol)
+
+    def test_a_mapped_address_counts_as_the_ipv4_one(self) -> None:
+        front = self.front(connections_per_address=1)
+        Connection(front)
+        self.assertIsNone(Connection(front, IPv6Address("TCP", "::ffff:192.0.2.1", 1)).protocol)
+
+    def test_a_proxy_we_trust_may_have_any_number(self) -> None:
+        front = self.front(connections_per_address=1, trusted_proxies=("192.0.2.0/24",))
+        self.assertTrue(all(Connection(front).protocol for _ in range(5)))
+
+    def test_settings_that_make_no_sense_are_refused_by_name(self) -> None:
+        for key, value in {
+            "header_deadline": 0,
+            "body_deadline": -1,
+            "max_body": -1,
+            "connections_per_address": 0,
+            "trusted_proxies": ("here",),
+        }.items():
+            with self.assertRaises(ValueError) as caught:
+                SiteSettings(**{key: value})  # type: ignore[arg-type]
+            self.assertEqual(caught.exception.args[0], key)
+
+
+class ClientTests(FrontTestCase):
+    def seen(self, front: SiteFront, forwarded: bytes, address: IAddress | None = None) -> bytes:
+        request = b"GET / HTTP/1.1\r\nHost: x\r\n" + forwarded + b"\r\n"
+        return Connection(front, address).send(request).rpartition(b"\r\n\r\n")[2].rpartition(b" ")[0]
+
+    def test_a_stranger_may_say_what_it_likes(self) -> None:
+        self.assertEqual(self.seen(self.front(), b"X-Forwarded-For: 10.0.0.1\r\n"), b"192.0.2.1")
+
+    def test_a_proxy_we_trust_is_believed_for_the_last_it_names(self) -> None:
+        front = self.front(trusted_proxies=("192.0.2.1", "10.9.0.0/16"))
+        for line, client in {
+            b"": b"192.0.2.1",
+            b"X-Forwarded-For: 198.51.100.7\r\n": b"198.51.100.7",
+            b"X-Forwarded-For: 1.1.1.1, 198.51.100.7\r\n": b"198.51.100.7",
+            b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 198.51.100.7\r\n": b"198.51.100.7",
+            b"X-Forwarded-For: 198.51.100.7, 10.9.1.1\r\n": b"198.51.100.7",
+            b"X-Forwarded-For: ::ffff:198.51.100.7\r\n": b"198.51.100.7",
+            b"X-Forwarded-For: 2001:db8::1\r\n": b"2001:db8::1",
+            b"X-Forwarded-For: unknown\r\n": b"192.0.2.1",
+            b"X-Forwarded-For: \xff\r\n": b"192.0.2.1",
+        }.items():
+            self.assertEqual(self.seen(front, line), client, line)
+
+    def test_a_unix_socket_has_no_host(self) -> None:
+        self.assertIn(b"UNIXAddress", self.seen(self.front(), b"", UNIXAddress(b"/x")))
+
+
+class LogTests(FrontTestCase):
+    def lines(self, front: SiteFront) -> list[str]:
+        lines: list[str] = []
+
+        def observe(event: object) -> None:
+            lines.append("{client} {method} {path} {status}".format(**event))  # type: ignore[arg-type]
+
+        globalLogPublisher.addObserver(observe)
+        try:
+            Connection(front).send(b"GET /a?passkey=secret HTTP/1.1\r\nHost: x\r\n\r\n")
+        finally:
+            globalLogPublisher.removeObserver(observe)
+        return lines
+
+    def test_requests_are_not_logged_unless_the_settings_say_so(self) -> None:
+        self.assertEqual(self.lines(self.front()), [])
+
+    def test_the_log_leaves_out_the_query(self) -> None:
+        self.assertEqual(self.lines(self.front(log_requests=True)), ["192.0.2.1 GET /a 200"])
+
+    def test_starting_and_stopping_leaves_no_clock_running(self) -> None:
+        front = self.front()
+        front.doStart()
+        self.assertNothingLeft()
+        front.doStop()
