@@ -235,10 +235,10 @@ class SimulatedTransport:
     def reset_arrived(self) -> None:
         if self._life in (Life.ABORTING, Life.CLOSED):
             return
-        self._receiving = Receiving.RESET
         if self._unsent:
             self._end(Failure(ConnectionLost()))
-        else:
+        elif self._receiving is not Receiving.ENDED:  # an end that came first is what reading sees
+            self._receiving = Receiving.RESET
             self._notice_the_end()
 
     def acknowledged(self, size: int) -> None:
@@ -346,6 +346,7 @@ class SimulatedTransport:
             self._end(Failure(ConnectionLost()))
         elif self._receiving is Receiving.ENDED:
             self._receiving = Receiving.TOLD
+            self._stop_reading()
             halves = IHalfCloseableProtocol(self.protocol, None)
             if halves is None:
                 self._end(Failure(ConnectionDone()))
@@ -368,11 +369,11 @@ class SimulatedTransport:
             return
         self._life = Life.CLOSED
         self._cancel_calls()
-        # A socket closed with unread bytes resets the connection; one that the other end reset says nothing.
-        if reset or self._unread:
-            self._path.carry(0, None, self._other.reset_arrived)
-        elif self._receiving is not Receiving.RESET and self._sending is not Sending.ENDED:
+        told = reset or self._receiving is Receiving.RESET
+        if not told and self._sending is not Sending.ENDED:
             self._path.carry(0, None, self._other.end_arrived)
+        if reset or self._unread:  # a socket closed with unread bytes resets the connection, too
+            self._path.carry(0, None, self._other.reset_arrived)
         self._unsent.clear()
         self._unread.clear()
         self._host.connections.remove(self)
