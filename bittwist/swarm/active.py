@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
-from bittwist.swarm.availability import Availability
-
 
 class ActivePiece:
     """The blocks of one active piece, by number (0 is the block at `begin` 0); owned by the picker.
@@ -67,8 +65,3 @@ class ActivePiece:
             self._next = self.num_blocks
         self._returned.remove(number)
         heapify(self._returned)
-
-
-def least_loss(pieces: Sequence[ActivePiece], availability: Availability) -> ActivePiece:
-    """Which of several to give up: one that nobody connected has, then the one with the fewest blocks."""
-    return min(pieces, key=lambda piece: (availability[piece.index] > 0, -piece.missing, piece.index))

@@ -83,9 +83,9 @@ class Candidates:
         return True
 
     def next(self, now: float) -> Address | None:
-        """The address to dial: due longest, ties by chance; None when none is due. Say `connecting` when you do."""
+        """The address to dial: due longest, ties by chance; None if none is due. Then tell `connecting`."""
         while self._queue and self._queue[0][0] <= now:
-            due, _, ticket, address = self._queue[0]
+            _, _, ticket, address = self._queue[0]
             candidate = self._known.get(address)
             if candidate is not None and candidate.ticket == ticket and candidate.state is _State.IDLE:
                 candidate.dialed_at = now

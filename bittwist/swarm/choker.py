@@ -123,7 +123,7 @@ class Choker:
             peer.key: NEW_PEER_WEIGHT if now - peer.connected_at < self._settings.new_for else 1
             for peer in peers
         }
-        chosen = []
+        chosen: list[PeerKey] = []
         while left and len(chosen) < count:
             key = self._random.choices(tuple(left), tuple(left.values()))[0]
             del left[key]

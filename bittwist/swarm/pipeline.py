@@ -30,7 +30,7 @@ class PipelineSettings:
 
 
 class Pipeline:
-    """The requests to one peer. Blocks that come late (after a cancel, a choke, a time-out) were asked for, too."""
+    """The requests to one peer. What comes late (after a cancel, choke or time-out) was asked for, too."""
 
     __slots__ = (
         "_asked",

@@ -64,13 +64,13 @@ class Rarest:
         """Many changed: the buckets are filled anew before the next pick."""
         self._stale = True
 
-    def pick(self, bitfield: Bitfield | None, random: Random) -> int | None:
-        """The rarest wanted piece that a peer has, ties by chance; `bitfield` None for a seed."""
+    def pick(self, bitfield: Bitfield, random: Random) -> int | None:
+        """The rarest wanted piece that a peer has, ties by chance."""
         if not self.wanted.count:
             return None
         if self._stale:
             self._refill()
-        if bitfield is None:
+        if bitfield.complete:
             bucket = next(filter(None, self._buckets))
             return bucket[int(random.random() * len(bucket))]
         looks = LOOKS
@@ -86,11 +86,11 @@ class Rarest:
                 return self._rarest_of_sample(bitfield, random)
         return None
 
-    def by_chance(self, bitfield: Bitfield | None, random: Random) -> int | None:
+    def by_chance(self, bitfield: Bitfield, random: Random) -> int | None:
         """Any wanted piece that a peer has, if a few throws of the dice find one."""
         for _ in range(SAMPLE):
             index = int(random.random() * len(self._level))
-            if self._level[index] != _NOWHERE and (bitfield is None or index in bitfield):
+            if self._level[index] != _NOWHERE and index in bitfield:
                 return index
         return None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 PeerKey = int
 
 MAX_COPIES = 3  # peers asked for one block at once: the first, and two more
 MAX_HASTY = 4  # blocks one peer is asked for a second time before any of them is overdue
+HASTY_LOOKS = 128  # blocks looked at for that: each block that comes in the end game costs this much
 
 
 class Requests:
@@ -70,7 +72,7 @@ class Requests:
         hasty_left = MAX_HASTY - sum(key in others for others in self.copies.values())
         if hasty_left <= 0:
             return
-        for block in list(reversed(self.first))[: len(self.first) - overdue]:
+        for block in islice(reversed(self.first), min(len(self.first) - overdue, HASTY_LOOKS)):
             if self._may_repeat(block, self.first[block][0], key):
                 yield block
                 hasty_left -= key in self.copies.get(block, ())

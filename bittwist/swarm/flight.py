@@ -1,0 +1,170 @@
+"""The pieces in flight: which blocks are asked of whom, and which came.
+
+A piece in flight is *active* (blocks are to be asked for, or outstanding) or *verifying* (all are
+here). An active piece with unrequested blocks is *open*; an open piece either has an owner, the peer
+that goes on with it, or is an *orphan*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bittwist.metainfo.geometry import BLOCK, Geometry
+from bittwist.swarm.active import ActivePiece
+from bittwist.swarm.requests import Requests
+
+Block = tuple[int, int, int]  # index, begin, length
+PeerKey = int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a block was good for."""
+
+    fresh: bool  # the first copy: keep it
+    complete: bool  # it was the piece's last: verify the piece
+    others: tuple[PeerKey, ...]  # who were asked for it too: each gets a Cancel
+
+
+_FRESH = Receipt(True, False, ())
+_LAST = Receipt(True, True, ())
+_STALE = Receipt(False, False, ())
+
+
+class InFlight:
+    """Owns the pieces in flight and the outstanding requests; its public dicts are to be read only."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self._geometry = geometry
+        self._stride = -(-geometry.piece_length // BLOCK)  # blocks of a whole piece
+        self._requests = Requests()
+        self.active: dict[int, ActivePiece] = {}
+        self.verifying: dict[int, ActivePiece] = {}
+        self.open: dict[int, ActivePiece] = {}
+        self.orphans: dict[int, ActivePiece] = {}
+        self.owned: dict[PeerKey, ActivePiece] = {}  # by owner
+
+    def __len__(self) -> int:
+        return len(self.active) + len(self.verifying)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self.active or index in self.verifying
+
+    def start(self, index: int, key: PeerKey) -> ActivePiece:
+        """The piece becomes active, and the peer's."""
+        piece = ActivePiece(index, index * self._stride, self._geometry.num_blocks(index))
+        self.active[index] = self.open[index] = piece
+        self.own(key, piece)
+        return piece
+
+    def own(self, key: PeerKey, piece: ActivePiece) -> None:
+        """The peer goes on with an open piece that nobody owns; what it owned before is an orphan."""
+        self.disown(key)
+        self.orphans.pop(piece.index, None)
+        piece.owner = key
+        self.owned[key] = piece
+
+    def disown(self, key: PeerKey) -> None:
+        """The peer does not go on with the piece it owns, if any."""
+        piece = self.owned.pop(key, None)
+        if piece is not None:
+            piece.owner = None
+            self.orphans[piece.index] = piece
+
+    def take(self, piece: ActivePiece, count: int, asked: tuple[PeerKey, float], blocks: list[Block]) -> None:
+        """Up to `count` unrequested blocks of an open piece go to `blocks`, as `asked` of whom and when."""
+        index, base, first = piece.index, piece.base, self._requests.first
+        number = 0
+        for number in piece.take(count):
+            first[base + number] = asked
+            blocks.append((index, number * BLOCK, BLOCK))
+        if number == piece.num_blocks - 1:
+            blocks[-1] = self._block(base + number)
+        if not piece.unrequested:
+            self._close(piece)
+
+    def again(self, key: PeerKey, *, before: float, hasty: bool) -> Iterator[Block]:
+        """Blocks of others that `key` may be asked for too: those `repeat` is told of count as asked."""
+        for block in self._requests.again(key, before=before, hasty=hasty):
+            yield self._block(block)
+
+    def repeat(self, block: Block, key: PeerKey) -> None:
+        self._requests.repeat(block[0] * self._stride + block[1] // BLOCK, key)
+
+    def received(self, key: PeerKey, index: int, begin: int) -> Receipt:
+        """A block came; a whole piece is verifying from now on."""
+        piece = self.active.get(index)
+        if piece is None:
+            return _STALE
+        number = begin // BLOCK
+        givers = piece.givers
+        if givers[number] is not None:
+            return _STALE
+        givers[number] = key
+        piece.missing -= 1
+        others: tuple[PeerKey, ...] = ()
+        requests = self._requests
+        block = piece.base + number
+        asked = requests.first.get(block)
+        if asked is None:
+            piece.found(number)
+            if not piece.unrequested:
+                self._close(piece)
+        elif asked[0] == key and not requests.copies:
+            del requests.first[block]
+        else:
+            others = tuple(other for other in requests.drop(block) if other != key)
+        if piece.missing:
+            return Receipt(True, False, others) if others else _FRESH
+        del self.active[index]
+        self.verifying[index] = piece
+        return Receipt(True, True, others) if others else _LAST
+
+    def released(self, key: PeerKey, blocks: Iterable[Block]) -> None:
+        """The peer will not send these; it loses the piece it owns."""
+        for index, begin, _ in blocks:
+            if index in self.active:
+                self._withdraw(index * self._stride + begin // BLOCK, key)
+        self.disown(key)
+
+    def left(self, key: PeerKey) -> None:
+        """The peer will send nothing more."""
+        for block in self._requests.of(key):
+            self._withdraw(block, key)
+        self.disown(key)
+
+    def finished(self, index: int) -> ActivePiece | None:
+        """The piece was checked; None if it was not verifying."""
+        return self.verifying.pop(index, None)
+
+    def abandon(self, index: int) -> None:
+        """An active piece, or what came of it, is not wanted any more: forget it, and what was asked of it."""
+        piece = self.active.pop(index, None)
+        if piece is None:
+            return
+        if piece.unrequested:
+            self._close(piece)
+        for block in range(piece.base, piece.base + piece.num_blocks):
+            self._requests.drop(block)
+
+    def _withdraw(self, block: int, key: PeerKey) -> None:
+        if self._requests.withdraw(block, key):
+            index, number = divmod(block, self._stride)
+            piece = self.active[index]
+            piece.give_back(number)
+            self.open[index] = piece
+            if piece.owner is None:
+                self.orphans[index] = piece
+
+    def _close(self, piece: ActivePiece) -> None:
+        """No block of it is unrequested now: it needs no owner."""
+        del self.open[piece.index]
+        self.orphans.pop(piece.index, None)
+        if piece.owner is not None:
+            del self.owned[piece.owner]
+            piece.owner = None
+
+    def _block(self, block: int) -> Block:
+        index, number = divmod(block, self._stride)
+        return index, number * BLOCK, self._geometry.block_length(index, number * BLOCK)
