@@ -1,7 +1,7 @@
 """Real clients and trackers as test programs: `seed`, `download`, `wait`, `stop`.
 
 A client's `seed` returns when it listens and has its data checked; `download` returns when it listens; `wait`
-returns when everything is there and verified. Distributed hash tables, local discovery, port mapping and uTP are off.
+returns when everything is there and verified. DHT, local discovery, port mapping and uTP are off.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import ClassVar
 from tests.interop.hosts import Host, Program
 from tests.interop.scgi import call
 
+COMMAND = (sys.executable, "-m", "bittwist")
 STARTED = 30.0  # seconds: slow machines; a client that is not up by then is broken
 
 
@@ -55,7 +55,7 @@ class Client(ABC):
 
     @abstractmethod
     def download(self, torrent: Path, folder: Path, peers: Sequence[str] = ()) -> None:
-        """Begin to download into `folder`; `peers` (HOST:PORT) where the client can be told, else by tracker."""
+        """Begin to download into `folder`; from `peers` (HOST:PORT) where the client can be told them."""
 
     @abstractmethod
     def wait(self, timeout: float) -> None:
@@ -95,10 +95,9 @@ class Bittwist(Talking):
     stays: bool = True  # go on seeding after a download
 
     def command(self, role: str, torrent: Path, folder: Path) -> list[str | Path]:
-        program = Path(sys.executable).with_name("bittwist")
         if role == "seed":
-            return [program, "seed", torrent, folder, "--json"]
-        return [program, "download", torrent, "-o", folder, "--json", *(["--seed"] if self.stays else [])]
+            return [*COMMAND, "seed", torrent, folder, "--json"]
+        return [*COMMAND, "download", torrent, "-o", folder, "--json", *(["--seed"] if self.stays else [])]
 
 
 class Libtorrent(Talking):
@@ -112,7 +111,7 @@ class Libtorrent(Talking):
 
 
 class Transmission(Client):
-    """transmission-daemon: finds peers by tracker only, and refuses any in 127.0.0.0/8: give it a namespace."""
+    """transmission-daemon: finds peers by tracker only, and refuses those in 127.0.0.0/8."""
 
     name = "transmission"
     needs = ("transmission-daemon", "transmission-remote", "ip", "root")
@@ -151,7 +150,7 @@ class Transmission(Client):
             shown = self._remote("--torrent", "all", "--info")
             return "Percent Done: 100%" in shown and ("State: Seeding" in shown or "State: Idle" in shown)
 
-        self.running.until(lambda: done() or time.sleep(0.2) is not None, timeout, "complete")
+        self.running.until(done, timeout, "complete")
 
     def _remote(self, *words: str) -> str:
         command = [*self.host.prefix, "transmission-remote", f"{self.host.address}:{self.rpc_port}", *words]
@@ -316,8 +315,8 @@ class BittwistTracker:
         self.work.mkdir(parents=True, exist_ok=True)
         twistd = Path(sys.executable).with_name("twistd")
         endpoint = f"tcp:{self.port}:interface={self.host.address}"
-        command = [twistd, "--nodaemon", "--pidfile=", "bittwist-tracker", "--http", endpoint]
-        self.program = Program(command, self.host, self.work / "log")
+        options = ["--nodaemon", "--pidfile=", "bittwist-tracker", "--http", endpoint]
+        self.program = Program([twistd, *options], self.host, self.work / "log")
         self.program.until_listening(self.port, STARTED)
 
     def stop(self) -> None:

@@ -27,7 +27,7 @@ def single_file(folder: Path, size: int = (8 << 20) + 12345) -> Path:
 
 
 def many_files(folder: Path, count: int = 200) -> Path:
-    """A folder of `count` files: nested, some empty, some named in other alphabets, some larger than a piece."""
+    """A folder of `count` files: nested, some empty, some in other alphabets, some larger than a piece."""
     random = Random(2)
     root = folder / "many ƒiles"
     for number in range(count):
@@ -50,14 +50,11 @@ def make_torrent(source: Path, torrent: Path, trackers: Sequence[str], piece_pow
 def differences(original: Path, copy: Path) -> list[str]:
     """In what `copy` differs from `original`, file by file and byte by byte; empty when in nothing."""
     wanted, found = _files(original), _files(copy)
+    both = sorted(wanted.keys() & found.keys())
     return [
         *(f"missing: {name}" for name in sorted(wanted.keys() - found.keys())),
         *(f"not asked for: {name}" for name in sorted(found.keys() - wanted.keys())),
-        *(
-            f"differs: {name}"
-            for name in sorted(wanted.keys() & found.keys())
-            if not _same(wanted[name], found[name])
-        ),
+        *(f"differs: {name}" for name in both if not _same(wanted[name], found[name])),
     ]
 
 

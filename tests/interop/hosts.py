@@ -1,7 +1,7 @@
 """Where a test's programs run: an address of its own for each, on loopback or in a network namespace.
 
-A namespace has no way out: what runs in it proves that nothing leaves, and its addresses are taken by clients that
-refuse 127.0.0.0/8 as a peer's.
+A namespace has no way out: what runs in it proves that nothing leaves, and its addresses are taken by
+clients that refuse a peer in 127.0.0.0/8.
 """
 
 import json
@@ -18,6 +18,8 @@ from tests.interop.partners import program
 
 LISTEN = "0A"  # the state in /proc/net/tcp
 POLL = 0.02
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TERM": "dumb", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 TIED = ("setpriv", "--pdeathsig", "TERM", "--")  # ends with the process that started it
 
 
@@ -113,7 +115,7 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(log.parent), "TERM": "dumb"},
+                env={**os.environ, **ENVIRONMENT, "HOME": str(log.parent)},
             )
 
     @property
@@ -132,13 +134,13 @@ class Program:
         return self._child.wait(timeout)
 
     def until(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
-        """Wait until `condition` holds; AssertionError with the log's end when it does not, or the program ends."""
+        """Wait until `condition` holds; AssertionError with the log's end when it does not."""
         deadline = time.monotonic() + timeout
         while not condition():
             over = time.monotonic() > deadline
             if over or (not self.running() and not condition()):
                 why = f"not within {timeout:g} s" if over else f"it ended with {self._child.returncode}"
-                raise AssertionError(f"{self._child.args}\n{what}: {why}\n{self.output[-3000:]}")
+                raise AssertionError(f"{self._child.args!r}\n{what}: {why}\n{self.output[-3000:]}")
             time.sleep(POLL)
 
     def until_listening(self, port: int, timeout: float = 20.0) -> None:

@@ -101,12 +101,14 @@ def main() -> None:
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, _: stopping.append(signum))
-    settings = {
+    settings: Any = {
         **QUIET,
         "listen_interfaces": f"{chosen.bind}:{chosen.port}",
         "outgoing_interfaces": chosen.bind,
     }
-    session = lt.session({**settings, **(TUNED if chosen.tuned else {})})
+    if chosen.tuned:
+        settings.update(TUNED)
+    session = lt.session(settings)
     while not session.is_listening():
         time.sleep(NAP)
     torrent = session.add_torrent(torrent_parameters(chosen))
