@@ -13,7 +13,10 @@ from bittwist.errors import BitTwistError
 
 COMMANDS = {
     "create": ("bittwist.app.cli_files:create", "Make a torrent file of a file or folder."),
-    "download": ("bittwist.app.cli_transfer:download", "Fetch what a torrent file, URL or magnet link names."),
+    "download": (
+        "bittwist.app.cli_transfer:download",
+        "Fetch what a torrent file, URL or magnet names.",
+    ),
     "magnet": ("bittwist.app.cli_files:magnet", "Print the magnet link of a torrent file."),
     "scrape": ("bittwist.app.cli_scrape:scrape", "Ask a tracker how many seeds and leeches there are."),
     "seed": ("bittwist.app.cli_transfer:seed", "Give what a torrent names to whoever asks."),

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from bittwist.app.transfer import Goal
 
 
-def check_host_port(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def check_host_port(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
     from bittwist.address import split_host_port
 
     for value in values:
@@ -32,13 +34,21 @@ def check_address(_context: click.Context, _parameter: click.Parameter, value: s
 
 
 peer_option = click.option(
-    "--peer", "peers", multiple=True, metavar="HOST:PORT", callback=check_host_port, help="A peer to dial. Repeatable."
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="HOST:PORT",
+    callback=check_host_port,
+    help="A peer to dial. Repeatable.",
 )
 bind_option = click.option(
     "--bind", metavar="ADDRESS", callback=check_address, help="The address listened on and dialed from."
 )
 port_option = click.option(
-    "--port", type=click.IntRange(0, 65535), metavar="N", help="The port listened on (6881 to 6889, else any)."
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="The port listened on (6881 to 6889, else any).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
@@ -109,5 +119,3 @@ def seed(
             reactor, metainfo, Path(path).absolute(), transfer.Port(bind, port), peers, report(as_json)
         )
     )
-
-

@@ -31,8 +31,8 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
 
     def ended(result: int | Failure) -> None:
         outcome.append(result)
-        if reactor.running:  # type: ignore[attr-defined]  # the module is the reactor once installed
-            reactor.stop()  # type: ignore[attr-defined]
+        if reactor.running:
+            reactor.stop()
 
     def begin() -> None:
         running.append(Deferred.fromCoroutine(main(reactor)))
@@ -43,15 +43,15 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
         if interrupted:
             os._exit(INTERRUPTED)
         interrupted = True
-        reactor.callFromThread(running[0].cancel)  # type: ignore[attr-defined]
+        reactor.callFromThread(running[0].cancel)
 
     def listen_for_signals() -> None:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         begin()
 
-    reactor.callWhenRunning(listen_for_signals)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callWhenRunning(listen_for_signals)
+    reactor.run()
     result = outcome[0] if outcome else INTERRUPTED
     if isinstance(result, Failure):
         if interrupted and result.check(CancelledError):

@@ -16,7 +16,7 @@ from bittwist.address import Address
 from bittwist.app.report import Report
 from bittwist.app.transfer import Goal, Port, checked, seeding
 from bittwist.errors import BitTwistError
-from bittwist.metainfo.create import CreateOptions, piece_length_for
+from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.net.policy import Network
@@ -43,7 +43,9 @@ async def share(
         root = Resource()
         listening = await Network(reactor).listen("0.0.0.0", http_port, make_site(reactor, root))
         base = f"http://{Address(host, listening.getHost().port)}"
-        metainfo = await deferToThreadPool(reactor, reactor.getThreadPool(), _create, path, f"{base}/announce")
+        metainfo = await deferToThreadPool(
+            reactor, reactor.getThreadPool(), _create, path, f"{base}/announce"
+        )
         url = _serve(root, tracker, metainfo, base)
         report.listening(await session.when_listening())
         torrent = await session.add(metainfo, path.parent)

@@ -194,7 +194,11 @@ def holder(info: Info, path: Path) -> Path:
 
     StorageError, naming the first file that is missing or has another size, where neither fits.
     """
-    paths = [(safe, entry) for safe, entry in zip(safe_paths(info), info.files) if not (entry.is_pad or entry.symlink)]
+    paths = [
+        (safe, entry)
+        for safe, entry in zip(safe_paths(info), info.files)
+        if not (entry.is_pad or entry.symlink)
+    ]
     trouble: StorageError | None = None
     for folder in (path, path.parent):
         if folder is path.parent and path.name != paths[0][0].parts[0]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from bittwist.address import Address
@@ -12,12 +12,14 @@ from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.peerid import client_name
 from bittwist.peer.protocol import PeerProtocol
 from bittwist.session.statistics import PeerStatistics
+from bittwist.storage.assembler import Buffer
 from bittwist.swarm.choker import PeerRates
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.swarm.rate import Rate
 from bittwist.wire import messages as m
 from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
 from bittwist.wire.handshake import Handshake
+from bittwist.wire.standing import Standing
 
 Block = tuple[int, int, int]  # index, begin, length
 
@@ -39,7 +41,7 @@ class Hub(Protocol):
     def rejected(self, talk: Conversation, block: Block) -> None: ...
     def requested(self, talk: Conversation, block: Block) -> None: ...
     def cancelled(self, talk: Conversation, block: Block) -> None: ...
-    def block(self, talk: Conversation, index: int, begin: int, block: memoryview) -> None: ...
+    def block(self, talk: Conversation, index: int, begin: int, block: Buffer) -> None: ...
     def settled(self, talk: Conversation) -> None: ...
     def drained(self, talk: Conversation) -> None: ...
     def left(self, talk: Conversation, reason: Exception) -> None: ...
@@ -54,10 +56,6 @@ class Conversation:
         self.connected_at = connected_at
         self.has: Bitfield | None = None  # None until the metadata tells how many pieces there are
         self.extensions: ExtensionHandshake | None = None
-        self.choking_us = True
-        self.choked_by_us = True
-        self.interested = False
-        self.interested_in_it = False
         self.allowed_fast: set[int] = set()
         self.download_rate = Rate()
         self.upload_rate = Rate()
@@ -90,17 +88,9 @@ class Conversation:
                 self._hub.cancelled(self, (index, begin, length))
             case m.RejectRequest(index, begin, length):
                 self._hub.rejected(self, (index, begin, length))
-            case m.Choke():
-                self.choking_us = True
+            case m.Choke() | m.Unchoke():
                 self._hub.choke_changed(self)
-            case m.Unchoke():
-                self.choking_us = False
-                self._hub.choke_changed(self)
-            case m.Interested():
-                self.interested = True
-                self._hub.interest_changed(self)
-            case m.NotInterested():
-                self.interested = False
+            case m.Interested() | m.NotInterested():
                 self._hub.interest_changed(self)
             case m.AllowedFast(index):
                 self.allowed_fast.add(index)
@@ -181,11 +171,31 @@ class Conversation:
         return self.peer.address.host
 
     @property
+    def standing(self) -> Standing:
+        """Choke and interest, both ways."""
+        standing = self.peer.standing
+        assert standing is not None
+        return standing
+
+    @property
     def fast(self) -> bool:
         """Both ends speak BEP 6."""
-        return self.peer.fast
+        return self.standing.fast
 
-    def askable(self) -> Container[int] | bool:
+    @property
+    def choking_us(self) -> bool:
+        return self.standing.peer_choking
+
+    @property
+    def choked_by_us(self) -> bool:
+        return self.standing.am_choking
+
+    @property
+    def interested(self) -> bool:
+        """It wants pieces of ours."""
+        return self.standing.peer_interested
+
+    def askable(self) -> Collection[int] | bool:
         if not self.choking_us:
             return True
         return self.allowed_fast if self.allowed_fast else False
@@ -197,9 +207,11 @@ class Conversation:
         self.peer.send(m.Cancel(*block))
 
     def interest(self, wanted: bool) -> None:
-        if wanted is not self.interested_in_it:
-            self.interested_in_it = wanted
+        if wanted is not self.standing.am_interested:
             self.peer.send(m.Interested() if wanted else m.NotInterested())
+
+    def send_extended(self, message: m.Extended) -> None:
+        self.peer.send(message)
 
     def close(self, reason: BitTwistError) -> None:
         self.peer.close(reason)
@@ -211,11 +223,9 @@ class Conversation:
         return self.peer.unsent
 
     def choke(self) -> None:
-        self.choked_by_us = True
         self.peer.send(m.Choke())
 
     def unchoke(self) -> None:
-        self.choked_by_us = False
         self.peer.send(m.Unchoke())
 
     def reject(self, block: Block) -> None:
@@ -233,6 +243,7 @@ class Conversation:
             upload_rate=self.upload_rate.per_second(now),
             snubbed=self.pipeline.snubbed(now),
             connected_at=self.connected_at,
+            host=self.host,
         )
 
     # The second hand, and what is shown

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from bittwist.address import Address
 from bittwist.errors import BitTwistError
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.peer.connector import Connector
-from bittwist.peer.protocol import PeerProtocol
 from bittwist.swarm.candidates import Candidates
 
 DIALS_AT_ONCE = 16  # of one torrent; the connector bounds the whole session
@@ -37,7 +35,7 @@ class Dialing:
         self._info_hash = info_hash
         self._candidates = candidates
         self._wanted = wanted
-        self._dials: dict[Address, Deferred[PeerProtocol]] = {}
+        self._dials: dict[Address, Deferred[None]] = {}
         self._running = False
 
     @property
@@ -67,16 +65,14 @@ class Dialing:
             if address is None:
                 return
             self._candidates.connecting(address)
-            dial = self._dials[address] = self._connector.dial(address, self._info_hash)
-            dial.addCallbacks(self._reached, self._missed, callbackArgs=(address,), errbackArgs=(address,))
+            dial = self._dials[address] = Deferred.fromCoroutine(self._dial(address))
             dial.addErrback(lambda failure: self._log.failure("A dial failed", failure))
 
-    def _reached(self, _peer: PeerProtocol, address: Address) -> None:
-        self._dials.pop(address, None)
-
-    def _missed(self, failure: Failure, address: Address) -> None:
-        self._dials.pop(address, None)
-        failure.trap(BitTwistError, CancelledError)
-        self._candidates.failed(address, failure.getErrorMessage(), self._clock.seconds())
-        if self._running:
-            self.dial()
+    async def _dial(self, address: Address) -> None:
+        try:
+            await self._connector.dial(address, self._info_hash)
+        except (BitTwistError, CancelledError) as error:
+            self._candidates.failed(address, str(error), self._clock.seconds())
+        finally:
+            self._dials.pop(address, None)
+        self.dial()

@@ -6,18 +6,18 @@ asked of: a peer now, a web seed later; both meet `BlockSource`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from bittwist.errors import BitTwistError, RemoteProtocolError, StorageError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import Geometry
 from bittwist.session.statistics import Tally
-from bittwist.storage.assembler import Assembler
+from bittwist.storage.assembler import Assembler, Buffer
 from bittwist.storage.disk import Kept, Store
 from bittwist.swarm.blame import Blame
 from bittwist.swarm.picker import Picker
@@ -38,7 +38,7 @@ class BlockSource(Protocol):
     def host(self) -> str: ...
     @property
     def pipeline(self) -> Pipeline: ...
-    def askable(self) -> Container[int] | None | bool:
+    def askable(self) -> Collection[int] | bool:
         """True: any piece it has; False: nothing now; a container: only those pieces (allowed fast)."""
         ...
 
@@ -152,8 +152,10 @@ class Downloads:
         room = source.pipeline.room(now)
         if room <= 0:
             return
-        only = None if askable is True or askable is None else askable
+        only = None if askable is True else askable
         blocks = self._picker.pick(source.key, room, now=now, only=only)
+        for index in self._picker.forgotten():
+            self._assembler.drop(index)
         if blocks:
             source.pipeline.requested(blocks, now)
             source.request(blocks)
@@ -164,7 +166,7 @@ class Downloads:
 
     # The way of a block
 
-    def block(self, source: BlockSource, index: int, begin: int, block: memoryview) -> None:
+    def block(self, source: BlockSource, index: int, begin: int, block: Buffer) -> None:
         """A block came; `block` is valid only during the call."""
         length = len(block)
         if not source.pipeline.received(index, begin, self._clock.seconds()):
@@ -185,7 +187,8 @@ class Downloads:
                 other.pipeline.cancelled(index, begin)
                 other.cancel((index, begin, length))
         if receipt.complete:
-            self._keep(index)
+            keeping = Deferred.fromCoroutine(self._keep(index))
+            keeping.addErrback(lambda failure: self._log.failure("A piece could not be kept", failure))
 
     def _not_asked(self, source: BlockSource, length: int) -> None:
         self._tally.wasted += length
@@ -193,45 +196,41 @@ class Downloads:
         if count > MAX_UNASKED:
             source.close(RemoteProtocolError("blocks that were not asked for"))
 
-    def _keep(self, index: int) -> None:
+    async def _keep(self, index: int) -> None:
         view = self._assembler.take(index)
-        kept = self._store.keep(index, view, digests=self._blame.suspect(index))
-        kept.addBoth(self._released, view)
-        kept.addCallbacks(self._checked, self._not_kept, callbackArgs=(index,), errbackArgs=(index,))
-        kept.addErrback(lambda failure: self._log.failure("A piece could not be kept", failure))
-
-    def _released(self, outcome: Kept | Failure, view: memoryview) -> Kept | Failure:
-        self._assembler.release(view)
-        return outcome
-
-    def _checked(self, kept: Kept, index: int) -> None:
+        try:
+            kept = await self._store.keep(index, view, digests=self._blame.suspect(index))
+        except StorageError as error:
+            self._picker.failed(index)
+            self._owner.storage_failed(error)
+            return
+        finally:
+            self._assembler.release(view)
         if kept.good:
-            if kept.digests is not None:
-                self._judge(self._blame.passed(index, kept.digests))
-            self._picker.verified(index)
-            self._owner.piece_verified(index)
-            for source in tuple(self._sources.values()):
-                source.interest(self._running and self._picker.interesting(source.key))
+            self._verified(index, kept)
         else:
-            self._blamed(index, kept)
-            self._owner.piece_failed(index)
+            self._failed(index, kept)
         self._ask_the_idle()
 
-    def _not_kept(self, failure: Failure, index: int) -> None:
-        failure.trap(StorageError)
-        self._picker.failed(index)
-        self._owner.storage_failed(failure.value)
+    def _verified(self, index: int, kept: Kept) -> None:
+        if kept.digests is not None:
+            self._judge(self._blame.passed(index, kept.digests))
+        self._picker.verified(index)
+        for source in tuple(self._sources.values()):
+            source.interest(self._running and self._picker.interesting(source.key))
+        self._owner.piece_verified(index)
 
-    def _blamed(self, index: int, kept: Kept) -> None:
+    def _failed(self, index: int, kept: Kept) -> None:
         self._tally.failed_pieces += 1
-        contributions = {
-            begin: self._hosts.get(key, "") for begin, key in self._picker.failed(index).items()
-        }
+        contributions = {begin: self._hosts.get(key, "") for begin, key in self._picker.failed(index).items()}
         self._judge(self._blame.failed(index, contributions, kept.digests))
         # Proof needs the piece whole from one source (SECURITY.md, rule 5).
-        holders = {source.host: key for key, source in self._sources.items() if self._picker.offers(key, index)}
+        holders = {
+            source.host: key for key, source in self._sources.items() if self._picker.offers(key, index)
+        }
         if holders:
             self._picker.reserve(index, holders[self._blame.choose(index, tuple(holders))])
+        self._owner.piece_failed(index)
 
     def _judge(self, guilty: Sequence[str]) -> None:
         for host in guilty:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from bittwist.errors import BitTwistError, RemoteProtocolError, SessionError
@@ -15,10 +16,12 @@ from bittwist.session.conversation import Block, Conversation
 from bittwist.session.downloads import Downloads
 from bittwist.session.settings import SessionSettings
 from bittwist.session.uploads import MAX_ASKED, Uploads
+from bittwist.storage.assembler import Buffer
 from bittwist.swarm.candidates import Candidates
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.wire import messages as m
 from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
+from bittwist.wire.ut_metadata import MetadataRequest
 
 
 class Limits(Protocol):
@@ -60,6 +63,7 @@ class Peers:
         self._raw_info: bytes | None = None
         self._downloads: Downloads | None = None
         self._uploads: Uploads | None = None
+        self._gone: list[Deferred[None]] = []
         self.fetch: metadata.MetadataFetch | None = None
         self.wants_peers: Callable[[], None] = lambda: None  # told when a connection is gone
 
@@ -72,7 +76,10 @@ class Peers:
     def conversation(self) -> Conversation:
         """For a connection about to be shaken hands on; it counts from `welcome` on."""
         return Conversation(
-            self._around.next_key(), self, Pipeline(self._around.settings.pipeline), connected_at=self._clock.seconds()
+            self._around.next_key(),
+            self,
+            Pipeline(self._around.settings.pipeline),
+            connected_at=self._clock.seconds(),
         )
 
     def know(self, geometry: Geometry, raw_info: bytes) -> None:
@@ -104,9 +111,22 @@ class Peers:
 
     def close(self, reason: BitTwistError) -> None:
         """End every conversation; new ones find no downloads and no uploads."""
+        self._downloads = self._uploads = None
         for talk in self:
             talk.close(reason)
-        self._downloads = self._uploads = None
+
+    def when_gone(self) -> Deferred[None]:
+        """Fires when no conversation is left, which after `close` is soon."""
+        gone: Deferred[None] = Deferred()
+        self._gone.append(gone)
+        self._tell_gone()
+        return gone
+
+    def _tell_gone(self) -> None:
+        if not self._talks:
+            waiting, self._gone = self._gone, []
+            for gone in waiting:
+                gone.callback(None)
 
     def pause(self) -> None:
         for talk in self:
@@ -192,7 +212,7 @@ class Peers:
                 self.fetch.joined(talk, now)
         elif message.identifier == metadata.OUR_ID:
             told = metadata.read(message.payload)
-            if isinstance(told, metadata.MetadataRequest):
+            if isinstance(told, MetadataRequest):
                 metadata.answer(talk, told, self._raw_info)
             elif told is not None and self.fetch is not None:
                 self.fetch.received(talk, told, now)
@@ -229,7 +249,7 @@ class Peers:
         if self._uploads is not None:
             self._uploads.cancelled(talk, block)
 
-    def block(self, talk: Conversation, index: int, begin: int, block: memoryview) -> None:
+    def block(self, talk: Conversation, index: int, begin: int, block: Buffer) -> None:
         if self._downloads is not None:
             self._downloads.block(talk, index, begin, block)
 
@@ -258,3 +278,4 @@ class Peers:
         if self._uploads is not None:
             self._uploads.left(talk)
         self.wants_peers()
+        self._tell_gone()

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from bittwist import __version__
 from bittwist.address import Address, split_host_port
-from bittwist.discovery.announcer import AnnounceState, Announcer
+from bittwist.discovery.announcer import Announcer, AnnounceState
 from bittwist.discovery.http import HttpTracker
 from bittwist.errors import DuplicateTorrent, MetainfoError, NetworkError, NoSuchTorrent, StorageError
 from bittwist.metainfo import peerid
@@ -35,7 +35,7 @@ from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
 from bittwist.session.settings import SessionSettings
 from bittwist.session.state import SavedTorrent, StateFolder
-from bittwist.session.torrent import Surroundings, Torrent
+from bittwist.session.torrent import ONLY_V2, Surroundings, Torrent
 from bittwist.storage.disk import Disk
 from bittwist.storage.files import FileStorage
 from bittwist.storage.interfaces import IStorage
@@ -104,7 +104,7 @@ class Session(Service):
     # The service
 
     def startService(self) -> None:
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service has no annotations
         listening = self._listener.start()
         listening.addCallbacks(self._listens, self._deaf)
         if self._state is not None and self._restore:
@@ -112,7 +112,7 @@ class Session(Service):
 
     def stopService(self) -> Deferred[None]:
         """Fires when trackers are told, peers are gone and the disk has everything."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -163,7 +163,7 @@ class Session(Service):
         if short in self._torrents:
             raise DuplicateTorrent(str(saved.info_hash))
         if isinstance(saved.source, Metainfo) and not saved.source.info.is_v1:
-            raise MetainfoError("this torrent has only a v2 form, which cannot be traded yet")
+            raise MetainfoError(ONLY_V2)
         torrent = Torrent(self._around, saved, force=force)
         self._torrents[short] = torrent
         self._observers.publish(observe.TorrentAdded(torrent.info_hash))
@@ -236,7 +236,7 @@ class Session(Service):
     def _deaf(self, failure: Failure) -> None:
         failure.trap(NetworkError)
         self._log.error("No port to listen on: {why}", why=failure.getErrorMessage())
-        self._listening.miss(failure.value)
+        self._listening.miss(NetworkError(self.settings.listen_host, failure.getErrorMessage()))
 
     def _pause(self) -> None:
         for torrent in self._torrents.values():

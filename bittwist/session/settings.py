@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from bittwist.discovery.announcer import AnnouncerSettings
 from bittwist.net.http import HttpSettings
 from bittwist.net.policy import NetworkSettings
-from bittwist.peer.protocol import PeerSettings
+from bittwist.peer.settings import PeerSettings
 from bittwist.storage.disk import DiskSettings
 from bittwist.swarm.candidates import CandidateSettings
 from bittwist.swarm.choker import ChokerSettings
@@ -31,7 +32,7 @@ class SessionSettings:
     any_port: bool = True
     state_dir: Path | None = None
     external_address: str | None = None
-    allocation: str = "sparse"
+    allocation: Literal["sparse", "full"] = "sparse"
     max_peers: int = 200  # connections of the whole session (what libtorrent ships)
     max_peers_per_torrent: int = 60
     dial_below: int = 40  # peers of a torrent below which more are dialed

@@ -9,7 +9,7 @@ from bittwist.session.lifecycle import State
 
 @dataclass(slots=True)
 class Tally:
-    """What a torrent moved, in payload bytes, since it was added; owned by the torrent, counted up by its parts."""
+    """What a torrent moved, in payload bytes, since it was added. The torrent owns it."""
 
     downloaded: int = 0
     uploaded: int = 0

@@ -38,6 +38,7 @@ from bittwist.swarm.candidates import Candidates
 from bittwist.swarm.rate import Rate
 
 RETRY_AFTER = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
+ONLY_V2 = "this torrent has only a v2 form, which cannot be traded yet"
 LEFT_UNKNOWN = 16384  # told to trackers before the metadata is known: not 0, which would mean a seed
 
 
@@ -55,7 +56,6 @@ class Surroundings:
     limits: Limits
     next_key: Callable[[], int]
     port: Callable[[], int]
-    wall: Callable[[], float]
     announcer: Callable[[Torrent], Announcer]
     storage: Callable[[Path, Info], IStorage]
     journal: Callable[[InfoHash], Path | None]
@@ -176,7 +176,7 @@ class Torrent:
             upload_rate=self._upload_rate.per_second(now),
             peers=len(self._peers),
             seeds=self._peers.seeds,
-            known_peers=self._candidates.known(),
+            known_peers=len(self._candidates),
         )
 
     def peers(self) -> tuple[PeerStatistics, ...]:
@@ -220,7 +220,7 @@ class Torrent:
         self._recheck = True
         self._tell(self._facts.recheck_asked)
 
-    def add_peers(self, addresses: Iterable[Address], source: str = "user") -> None:
+    def add_peers(self, addresses: Iterable[Address], source: str = "manual") -> None:
         self._dialing.found(addresses, source)
 
     def conversation(self) -> Conversation | None:
@@ -352,7 +352,9 @@ class Torrent:
         self._dialing.stop()
         self._peers.fetch = None
         self._part()
-        ending = gatherResults([self._announcer.stop(), self._ending], consumeErrors=True)
+        ending = gatherResults(
+            [self._announcer.stop(), self._peers.when_gone(), self._ending], consumeErrors=True
+        )
         ending.addErrback(lambda failure: self._log.failure("A torrent did not stop well", failure))
         self._ending = ending.addCallback(lambda _results: self._ended())
 
@@ -396,7 +398,7 @@ class Torrent:
     def _metadata_arrived(self, info: Info) -> None:
         assert isinstance(self.source, Magnet)
         if not info.is_v1:
-            self._tell(self._facts.broke, "only the v2 form of this torrent exists, which cannot be traded yet")
+            self._tell(self._facts.broke, ONLY_V2)
             return
         self.source = Metainfo.from_info(info, trackers=self.tracker_tiers, web_seeds=self.source.web_seeds)
         self._around.publish(observe.MetadataReceived(self.info_hash))

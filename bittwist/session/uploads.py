@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from bittwist.errors import StorageError
 from bittwist.metainfo.bitfield import Bitfield
@@ -124,24 +124,20 @@ class Uploads:
                 self._tally.uploaded += length
             taker.give(pieces)
         if missing is not None:
-            self._read(taker, asked, missing)
+            reading = Deferred.fromCoroutine(self._read(taker, asked, missing))
+            reading.addErrback(lambda failure: self._log.failure("A block could not be given", failure))
 
-    def _read(self, taker: Taker, asked: Asked, block: Block) -> None:
+    async def _read(self, taker: Taker, asked: Asked, block: Block) -> None:
         asked.reading = True
-
-        def read(_view: memoryview) -> None:
+        try:
+            await self._store.read(*block)
+        except StorageError as error:
+            self._storage_failed(error)
+            return
+        finally:
             asked.reading = False
-            if self._asked.get(taker.key) is asked:
-                self.give(taker)
-
-        def failed(failure: Failure) -> None:
-            asked.reading = False
-            failure.trap(StorageError)
-            self._storage_failed(failure.value)
-
-        self._store.read(*block).addCallbacks(read, failed).addErrback(
-            lambda failure: self._log.failure("A block could not be given", failure)
-        )
+        if self._asked.get(taker.key) is asked:
+            self.give(taker)
 
     # Choking
 

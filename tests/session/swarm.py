@@ -55,6 +55,7 @@ class Swarm:
     def quiet(self):
         for session in self.sessions:
             self.network.result_of(session.stopService())
+        self.network.advance(1)  # what is on its way arrives
         self.network.assert_quiet()
 
 

@@ -30,7 +30,7 @@ class SwarmTests(SynchronousTestCase):
         metainfo = torrent(data, piece_length=65536)
         swarm = Swarm(seed=1)
         seed = swarm.session("10.0.0.1", data)
-        swarm.network.host("10.0.0.1").limit(upload=1_000_000)
+        swarm.network.host("10.0.0.1").limit(upload=400_000)
         seeding = swarm.add(seed, metainfo)
         addresses = [f"10.0.1.{n}" for n in range(1, 6)]
         torrents = [
@@ -97,8 +97,8 @@ class SwarmTests(SynchronousTestCase):
         fetching = swarm.add(leech, METAINFO, ["10.0.0.1:6881"])
         swarm.network.run_until(lambda: fetching.tally.downloaded > 100_000)
         swarm.network.result_of(seeding.stop())
-        self.assertEqual(len(fetching), 0)
         swarm.network.advance(20)
+        self.assertEqual(len(fetching), 0)
         seeding.start()
         swarm.until_complete(fetching, limit=1200)
         self.assertEqual(swarm.data("10.0.0.2", METAINFO.info), DATA)
