@@ -83,8 +83,8 @@ def safe_paths(info: Listing, *, portable: bool = True) -> tuple[PurePosixPath, 
 def literal_paths(info: Listing) -> tuple[PurePosixPath, ...]:
     """Where each file lies in the share that the torrent was made from: its names as found.
 
-    For reading what is there already, never for making files: names that `safe_paths` would change stay, except
-    where they would lead out of the folder (there the safe path is given).
+    For reading what is there already, never for making files: names that `safe_paths` would change stay,
+    except where they would lead out of the folder (there the safe path is given).
     """
     safe = safe_paths(info)
     as_found = ((info.name, *entry.path) for entry in info.files)
