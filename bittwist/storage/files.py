@@ -99,7 +99,7 @@ class FileStorage:
                 dirty = {file for file, stamp in enumerate(self.stamps()) if stamp is not None}
             for file in sorted(dirty):
                 with self._lent(file) as fd:
-                    os.fdatasync(fd)
+                    _sync(fd)
             folders = {self._paths[file].parent: self._paths[file] for file in sorted(created)}
             for path in folders.values():
                 with mapped(self._folder.root / path):
@@ -217,3 +217,13 @@ def _write(fd: int, offset: int, view: memoryview) -> None:
     at = 0
     while at < len(view):
         at += os.pwrite(fd, view[at:], offset + at)
+
+
+def _sync(fd: int) -> None:
+    try:
+        os.fdatasync(fd)
+    except OSError:
+        # The system takes the pages for written now: let go of them, so that what is read next is what is there.
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        raise

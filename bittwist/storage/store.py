@@ -250,4 +250,4 @@ class Store:
 
 def _ignore_cancelled(failure: Failure) -> None:
     """Whoever waited for the start has been told."""
-    failure.trap(CancelledError)  # type: ignore[no-untyped-call]  # Twisted's has no types
+    failure.trap(CancelledError)

@@ -74,7 +74,7 @@ class Workers:
                 try:
                     job.result = job.run()
                 except BaseException:  # every failure is the asker's, who gets it
-                    job.result = Failure()  # type: ignore[no-untyped-call]  # Twisted's has no types
+                    job.result = Failure()
             with self._lock:
                 self._finished.append(job)
                 tell, self._told = not self._told, True
