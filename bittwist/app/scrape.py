@@ -1,0 +1,86 @@
+"""Asks trackers about swarms, and prints what they count (BEP 48)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import click
+from twisted.internet.defer import Deferred, gatherResults
+
+from bittwist.announce.values import ScrapeEntry
+from bittwist.app.sources import read_torrent
+from bittwist.discovery.http import HttpTracker
+from bittwist.errors import BitTwistError, MagnetError, MetainfoError
+from bittwist.metainfo.infohash import InfoHash
+from bittwist.metainfo.magnet import Magnet
+from bittwist.net.http import HttpClient
+from bittwist.net.policy import Network, NetworkReactor
+
+Question = tuple[str, tuple[InfoHash, ...]]
+"""A tracker's announce URL, and the swarms to ask it about."""
+
+
+def questions(what: str, info_hashes: Sequence[str]) -> tuple[Question, ...]:
+    """What the words of the command line ask; MetainfoError, StorageError or click.UsageError otherwise."""
+    if info_hashes:
+        return ((what, tuple(InfoHash.parse(text) for text in info_hashes)),)
+    if what.lower().startswith("magnet:"):
+        magnet = Magnet.parse(what)
+        if not magnet.trackers:
+            raise MagnetError("the magnet link names no tracker")
+        return tuple((url, (magnet.info_hash,)) for url in magnet.trackers)
+    if "://" in what:
+        raise click.UsageError("a tracker's URL needs the info hashes to ask about")
+    metainfo = read_torrent(what)
+    trackers = [url for tier in metainfo.trackers for url in tier]
+    if not trackers:
+        raise MetainfoError(f"{what}: the torrent names no tracker")
+    return tuple((url, (metainfo.info.info_hash,)) for url in trackers)
+
+
+async def ask(reactor: NetworkReactor, asked: Sequence[Question], as_json: bool) -> int:
+    """Ask all trackers at once and print their answers in order; the exit code: 0 where one answered."""
+    client = HttpClient(reactor, Network(reactor))
+    answers = await gatherResults([Deferred.fromCoroutine(_answer(client, *question)) for question in asked])
+    for (url, hashes), answer in zip(asked, answers, strict=True):
+        if isinstance(answer, BitTwistError):
+            _print_failure(url, answer, as_json)
+        else:
+            _print_entries(url, hashes, answer, as_json)
+    return int(all(isinstance(answer, BitTwistError) for answer in answers))
+
+
+async def _answer(
+    client: HttpClient, url: str, hashes: Sequence[InfoHash]
+) -> Mapping[bytes, ScrapeEntry] | BitTwistError:
+    try:
+        return await HttpTracker(client, url).scrape([info_hash.short for info_hash in hashes])
+    except BitTwistError as error:
+        return error  # one of several trackers; printed in its turn
+
+
+def _print_failure(url: str, error: BitTwistError, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"tracker": url, "error": str(error)}))
+    else:
+        click.echo(f"{url}: {error}", err=True)
+
+
+def _print_entries(
+    url: str, hashes: Sequence[InfoHash], entries: Mapping[bytes, ScrapeEntry], as_json: bool
+) -> None:
+    for info_hash in hashes:
+        entry = entries.get(info_hash.short, ScrapeEntry())
+        if as_json:
+            counts = {
+                "complete": entry.complete,
+                "incomplete": entry.incomplete,
+                "downloaded": entry.downloaded,
+            }
+            click.echo(json.dumps({"tracker": url, "info_hash": str(info_hash), **counts}))
+        else:
+            click.echo(
+                f"{info_hash}  {entry.complete} seeds, {entry.incomplete} leeches, "
+                f"{entry.downloaded} downloads  {url}"
+            )
