@@ -125,7 +125,10 @@ def part(arguments: argparse.Namespace) -> None:
     profile = cProfile.Profile()
     if arguments.profile == arguments.part:
         profile.enable()
-    measured = run_seed() if arguments.part == "seed" else run_leech(arguments.port, arguments.mib, arguments.copy)
+    if arguments.part == "seed":
+        measured = run_seed()
+    else:
+        measured = run_leech(arguments.port, arguments.mib, arguments.copy)
     profile.disable()
     if arguments.profile == arguments.part:
         pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(18)

@@ -25,6 +25,8 @@ _FAST = (HaveAll, HaveNone, SuggestPiece, RejectRequest, AllowedFast)
 _OPENING = (BitfieldMessage, HaveAll, HaveNone)  # what the sender has: at most one, and before all else
 _NEUTRAL = (Extended, KeepAlive, Port, UnknownMessage)  # several clients send these before their bitfield
 
+MAX_EXTENSION_HANDSHAKES = 16  # from one peer; BEP 10 allows several, clients send one or two
+
 
 class Standing:
     """Where two peers stand; both begin choked and not interested."""
@@ -38,6 +40,7 @@ class Standing:
         self.peer_interested = False
         self.peer_opened = False  # the time for their bitfield is over
         self._opened = False  # the time for ours is over
+        self._extension_handshakes = 0
 
     def received(self, message: Message) -> None:
         """Take in a message; RemoteProtocolError if they may not send it now."""
@@ -57,6 +60,10 @@ class Standing:
                 self.peer_interested = True
             case NotInterested():
                 self.peer_interested = False
+            case Extended(0):
+                self._extension_handshakes += 1
+                if self._extension_handshakes > MAX_EXTENSION_HANDSHAKES:
+                    raise RemoteProtocolError(f"more than {MAX_EXTENSION_HANDSHAKES} extension handshakes")
             case _:
                 pass
 

@@ -1,0 +1,51 @@
+"""Two peers in one program: one has a piece, the other dials it and asks for it.
+
+The peer wire protocol by itself, without a session: run it with `python wire_peer.py`.
+"""
+
+from twisted.internet import defer, endpoints, task
+
+from bittwist.metainfo.infohash import InfoHash
+from bittwist.peer import PeerFactory
+from bittwist.wire.messages import HaveAll, Interested, Piece, Request, Unchoke
+
+TORRENT = InfoHash.parse("4a" * 20)
+PIECE = b"sixteen thousand bytes are a block; these are fewer"
+
+
+class MyPeer:
+    """Sends the piece to whoever asks, and asks whoever unchokes it."""
+
+    def __init__(self, done=None):
+        self.done = done
+
+    def handshaken(self, peer, handshake):
+        print("shook hands with", peer.address)
+        peer.send(*([Interested()] if peer.outgoing else [HaveAll(), Unchoke()]))
+
+    def received(self, peer, message):
+        match message:
+            case Unchoke():
+                peer.send(Request(0, 0, len(PIECE)))
+            case Request(index, begin, length):
+                peer.send(Piece(index, begin, PIECE[begin : begin + length]))
+            case Piece(_, _, block):
+                self.done.callback(bytes(block))
+
+    def lost(self, peer, reason):
+        print("lost", peer.address)
+
+
+async def main(reactor):
+    done = defer.Deferred()
+    seed = PeerFactory(reactor, b"-XX0001-aaaaaaaaaaaa", {TORRENT: MyPeer()}.get)
+    leech = PeerFactory(reactor, b"-XX0001-bbbbbbbbbbbb", {TORRENT: MyPeer(done)}.get)
+    port = await endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(seed)
+    there = endpoints.clientFromString(reactor, f"tcp:127.0.0.1:{port.getHost().port}")
+    await there.connect(leech.outgoing(TORRENT))
+    print("received:", (await done).decode())
+    await port.stopListening()
+
+
+if __name__ == "__main__":
+    task.react(lambda reactor: defer.ensureDeferred(main(reactor)))
