@@ -113,11 +113,13 @@ def _info_hash(topics: Sequence[str]) -> InfoHash:
         lowered = topic.lower()
         try:
             if lowered.startswith("urn:btih:"):
-                v1 = v1 or InfoHash.parse(topic[9:]).v1 or _refuse(topic)
+                found = InfoHash.parse(topic[9:]).v1 or _refuse(topic)
+                v1 = v1 or found
             elif lowered.startswith("urn:btmh:"):
                 if not lowered.startswith("urn:btmh:1220"):
                     _refuse(topic)
-                v2 = v2 or InfoHash.parse(topic[13:]).v2 or _refuse(topic)
+                found = InfoHash.parse(topic[13:]).v2 or _refuse(topic)
+                v2 = v2 or found
         except MetainfoError as error:
             raise MagnetError(error.reason) from None
     if v1 is None and v2 is None:

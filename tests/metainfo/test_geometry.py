@@ -6,7 +6,7 @@ from bittwist.errors import MetainfoError
 from bittwist.metainfo.geometry import BLOCK, FileSpan, Geometry
 
 LAYOUTS = st.tuples(
-    st.integers(1, 3 * BLOCK), st.lists(st.just(0) | st.integers(0, 5 * BLOCK), min_size=1, max_size=12)
+    st.integers(1000, 3 * BLOCK), st.lists(st.just(0) | st.integers(0, 5 * BLOCK), min_size=1, max_size=12)
 ).map(lambda drawn: Geometry(drawn[0], sum(drawn[1]), tuple(drawn[1])))
 
 

@@ -65,16 +65,22 @@ def hybrid(**changes):
 
 
 def torrent(info, **around):
-    """The .torrent around an info dictionary."""
-    return encode({b"info": info, **{key.replace("_", " ").encode(): value for key, value in around.items()}})
+    """The .torrent around an info dictionary; `url_list` is url-list, other underscores are spaces."""
+    return encode({b"info": info, **{_key(key): value for key, value in around.items()}})
 
 
 def _changed(info, changes):
     """`piece_length=3` sets a key (underscores are spaces), None removes it."""
     for key, value in changes.items():
-        name = key.replace("_", " ").encode()
+        name = _key(key)
         if value is None:
             info.pop(name, None)
         else:
             info[name] = value
     return info
+
+
+def _key(name):
+    return (
+        name.replace("_", "-") if name in ("url_list", "announce_list") else name.replace("_", " ")
+    ).encode()
