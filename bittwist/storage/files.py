@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Literal
@@ -60,6 +61,7 @@ class FileStorage:
         self._paths = tuple(paths) if paths is not None else safe_paths(info)
         self._real = tuple(not entry.is_pad and not entry.is_symlink for entry in info.files)
         self._open_files = open_files if open_files is not None else OpenFiles()
+        self._patiently = self._open_files.patiently
         self._lock = Lock()  # guards the three below
         self._place: Place | None = None  # where the files were, when they were first met
         self._dirty: set[int] = set()  # files written since the last sync
@@ -103,7 +105,7 @@ class FileStorage:
             folders = {self._paths[file].parent: self._paths[file] for file in sorted(created)}
             for path in folders.values():
                 with mapped(self._folder.root / path):
-                    self._folder.sync(path)
+                    self._patiently(partial(self._folder.sync, path))
         except StorageError:
             with self._lock:
                 self._dirty |= dirty
@@ -172,9 +174,9 @@ class FileStorage:
             raise StorageError(str(self._folder.root), reason)
 
     def _make(self, file: int, path: PurePosixPath) -> None:
-        stamp = self._folder.stamp(path)
+        stamp = self._patiently(partial(self._folder.stamp, path))
         if stamp is None:
-            if not self._folder.create(path):
+            if not self._patiently(partial(self._folder.create, path)):
                 raise StorageError(
                     str(self._folder.root / path), "something that is no regular file is in the way"
                 )
@@ -189,7 +191,7 @@ class FileStorage:
         if not self._real[file]:
             return None
         with mapped(self._folder.root / self._paths[file]):
-            return self._folder.stamp(self._paths[file])
+            return self._patiently(partial(self._folder.stamp, self._paths[file]))
 
     def _is_hole(self, span: FileSpan) -> bool:
         if not self._real[span.file]:
@@ -223,7 +225,7 @@ def _sync(fd: int) -> None:
     try:
         os.fdatasync(fd)
     except OSError:
-        # The system takes the pages for written now: let go of them, so that what is read next is what is there.
+        # The system takes the pages for written now: let go of them, so that the next read sees the disk.
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         raise

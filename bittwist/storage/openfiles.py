@@ -10,6 +10,9 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MAX_OPEN = 64  # idle descriptors kept; two threads and a piece over many small files need few at once
 PATIENCE = (
@@ -52,7 +55,7 @@ class OpenFiles:
         finally:
             self._give_back(key, file)
 
-    def patiently(self, opener: Callable[[], int]) -> int:
+    def patiently(self, opener: Callable[[], T]) -> T:
         """Call `opener`, and again while there are no descriptors to be had."""
         for wait in PATIENCE:
             try:
