@@ -80,7 +80,7 @@ class Blame:
         return index in self._attempts
 
     def choose(self, index: int, holders: Sequence[str]) -> str:
-        """Whom to fetch a suspect piece from: not in its failures, then in the fewest of any, then the first."""
+        """Whom to fetch a suspect piece from: not in its failures, in the fewest of any, the first."""
         involved = {host for attempt in self._attempts.get(index, ()) for host, _ in attempt.blocks.values()}
         return min(holders, key=lambda host: (host in involved, self._failures.get(host, 0)))
 

@@ -139,7 +139,7 @@ class InFlight:
         return self.verifying.pop(index, None)
 
     def abandon(self, index: int) -> None:
-        """An active piece, or what came of it, is not wanted any more: forget it, and what was asked of it."""
+        """An active piece, or what came of it, is of no use any more: forget it and who was asked."""
         piece = self.active.pop(index, None)
         if piece is None:
             return
