@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService, MultiService
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -15,6 +16,7 @@ from twisted.python.usage import Options as TwistdOptions
 from twisted.python.usage import UsageError
 from zope.interface import implementer
 
+from bittwist.address import Address
 from bittwist.app.clock import use_monotonic
 from bittwist.app.settings import read_settings
 from bittwist.errors import ConfigError
@@ -110,5 +112,7 @@ class _Opened:
 
 
 def _told(port: IListeningPort) -> IListeningPort:
-    _log.info("announces are taken on {address}", address=port.getHost())
+    at = port.getHost()
+    where = str(Address(at.host, at.port)) if isinstance(at, IPv4Address | IPv6Address) else str(at)
+    _log.info("announces are taken on {where}", where=where)
     return port

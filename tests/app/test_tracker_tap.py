@@ -1,0 +1,105 @@
+"""The tracker's twistd plugin, up to the ports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.application.service import MultiService
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from bittwist.app.tracker_tap import Options, TrackerConfig, tracker_service
+from bittwist.errors import NetworkError
+from bittwist.tracker import Tracker, TrackerSettings
+
+
+class OptionTests(SynchronousTestCase):
+    def parse(self, *arguments: str) -> TrackerConfig:
+        options = Options()
+        options.parseOptions(list(arguments))
+        return options.settings
+
+    def file(self, text: str) -> str:
+        file = Path(self.mktemp())
+        file.write_text(text)
+        return str(file)
+
+    def refusal(self, *arguments: str) -> str:
+        with self.assertRaises(UsageError) as caught:
+            self.parse(*arguments)
+        return str(caught.exception)
+
+    def test_without_any_the_defaults_hold(self) -> None:
+        self.assertEqual(self.parse(), TrackerConfig())
+
+    def test_options_win_over_the_file(self) -> None:
+        file = self.file('http = ["tcp:1"]\n[tracker]\ninterval = 900\n')
+        expected = TrackerSettings(interval=900)
+        self.assertEqual(self.parse("--config", file), TrackerConfig(("tcp:1",), expected))
+        self.assertEqual(
+            self.parse("--config", file, "--http", "tcp:2", "--http", "tcp:3"),
+            TrackerConfig(("tcp:2", "tcp:3"), expected),
+        )
+
+    def test_what_is_wrong_is_named_before_any_port_opens(self) -> None:
+        file = self.file("[tracker]\nintervall = 900\n")
+        self.assertIn(
+            "tracker.intervall: unknown key; did you mean interval?", self.refusal("--config", file)
+        )
+        file = self.file("[tracker]\ninterval = 1\n")
+        self.assertIn("tracker.interval: must be 10 to 86400", self.refusal("--config", file))
+        file = self.file('http = ["tcp"]')
+        self.assertIn(f"{file}: http: 'tcp' is no endpoint", self.refusal("--config", file))
+        self.assertIn("No such file", self.refusal("--config", "nowhere.toml"))
+        for endpoint in ("tcp", "tcp:x", "tcpx:1", "", "ssl:1:privateKey=nowhere.pem"):
+            self.assertIn("command line: http: ", self.refusal("--http", endpoint))
+
+
+class ServiceTests(SynchronousTestCase):
+    def service(self, *http: str) -> tuple[MemoryReactorClock, MultiService]:
+        reactor = MemoryReactorClock()
+        return reactor, tracker_service(reactor, TrackerConfig(http or ("tcp:6969",)))
+
+    def test_nothing_opens_before_it_is_started(self) -> None:
+        reactor, whole = self.service("tcp:6969", "tcp:80:interface=127.0.0.1")
+        self.assertEqual(reactor.tcpServers, [])
+        whole.privilegedStartService()
+        whole.startService()
+        self.assertEqual(
+            [(port, interface) for port, _, _, interface in reactor.tcpServers],
+            [(6969, ""), (80, "127.0.0.1")],
+        )
+        self.assertTrue(any(isinstance(service, Tracker) for service in whole))
+        whole.stopService()
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_a_port_that_cannot_be_opened_keeps_it_from_starting(self) -> None:
+        from twisted.internet.error import CannotListenError
+
+        reactor, whole = self.service()
+
+        def taken(*_arguments: object, **_named: object) -> None:
+            raise CannotListenError("", 6969, OSError(98, "Address already in use"))
+
+        self.patch(reactor, "listenTCP", taken)
+        with self.assertRaisesRegex(NetworkError, "tcp:6969"):
+            whole.privilegedStartService()
+
+
+class PluginTests(SynchronousTestCase):
+    def test_reading_the_plugins_chooses_no_reactor_and_imports_nothing_of_ours(self) -> None:
+        code = (
+            "import sys\n"
+            "sys.path.insert(0, 'twisted/plugins')\n"
+            "import bittwist_plugin as plugins\n"
+            "names = [maker.tapname for maker in (plugins.tracker, plugins.peer)]\n"
+            "assert names == ['bittwist-tracker', 'bittwist-peer'], names\n"
+            "assert not [name for name in sys.modules if name.startswith('bittwist.')]\n"
+            "assert 'twisted.internet.reactor' not in sys.modules\n"
+        )
+        root = Path(__file__).parents[2]
+        done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
