@@ -96,12 +96,12 @@ class Announcer:
             random.shuffle(fresh)
             if fresh:
                 self._tiers.append(fresh)
-        self._walks: list[Walk] = []
+        self._walks: list[Walk] | None = None  # while started
         self._waiting: list[Deferred[None]] = []  # for the end of the leave-taking that is under way
 
     def start(self) -> None:
         """Announce `started`, and keep announcing."""
-        if self._walks:
+        if self._walks is not None:
             return
         for tracker in self._all():
             tracker.begin()
@@ -109,22 +109,19 @@ class Announcer:
             self._walks = [self._walk([tier]) for tier in self._tiers]
         else:
             self._walks = [self._walk(self._tiers)]
-        for walk in self._walks:
-            walk.wake()
+        self._wake()
 
     def completed(self) -> None:
         """Tell the trackers that the download is complete."""
         for tracker in self._all():
             tracker.relation.complete()
-        for walk in self._walks:
-            walk.wake()
+        self._wake()
 
     def announce_now(self) -> None:
         """Announce as soon as the trackers allow (their "min interval")."""
         for tracker in self._all():
             tracker.relation.hasten(self._clock.seconds())
-        for walk in self._walks:
-            walk.wake()
+        self._wake()
 
     def add(self, url: str) -> None:
         """Take one more tracker, in a tier of its own; one that is listed already is passed over."""
@@ -132,19 +129,18 @@ class Announcer:
         if not tier:
             return
         self._tiers.append(tier)
-        if self._walks:
-            if self._settings.all_tiers:
-                self._walks.append(self._walk([tier]))
-            self._walks[-1].wake()
+        if self._walks is not None and self._settings.all_tiers:
+            self._walks.append(self._walk([tier]))
+        self._wake()
 
     def stop(self) -> Deferred[None]:
         """Cancel what is under way and announce `stopped` to those that list us, all within the deadline."""
-        if not self._walks and not self._waiting:
+        walks, self._walks = self._walks, None
+        if walks is None and not self._waiting:
             return succeed(None)
         stopped: Deferred[None] = Deferred()
         self._waiting.append(stopped)
-        walks, self._walks = self._walks, []
-        if walks:
+        if walks is not None:
             for walk in walks:
                 walk.stop()
             self._take_leave().addBoth(self._gone)
@@ -153,6 +149,10 @@ class Announcer:
     def statuses(self) -> tuple[TrackerStatus, ...]:
         """Every tracker, in the order in which they are asked."""
         return tuple(_status(tracker, number) for number, tier in enumerate(self._tiers) for tracker in tier)
+
+    def _wake(self) -> None:
+        for walk in self._walks or ():
+            walk.wake()
 
     def _all(self) -> Iterator[Tracker]:
         return (tracker for tier in self._tiers for tracker in tier)

@@ -41,6 +41,7 @@ class HttpTracker:
         """TrackerFailure, never to be tried again, for a URL that is not a tracker's."""
         _check(url)
         self.url = url
+        self._shown = url.partition("?")[0].rpartition("@")[2]  # without passkey and password
         self._http = http_client
         self._deadline = deadline
         self._tracker_id: bytes | None = None
@@ -67,9 +68,12 @@ class HttpTracker:
         return await self._ask(url, decode_scrape_response)
 
     async def _ask(self, url: str, decode: Callable[[bytes], _Answer]) -> _Answer:
-        response = await self._http.get(
-            url, purpose=Purpose.TRACKER, limit=MAX_ANSWER, deadline=self._deadline, any_status=True
-        )
+        try:
+            response = await self._http.get(
+                url, purpose=Purpose.TRACKER, limit=MAX_ANSWER, deadline=self._deadline, any_status=True
+            )
+        except FetchError as problem:
+            raise FetchError(self._shown, problem.reason, problem.status) from problem
         if response.status == _GONE:
             raise TrackerFailure("the tracker is gone for good (HTTP status 410)", math.inf)
         if 200 <= response.status < 300:
@@ -84,7 +88,7 @@ class HttpTracker:
             return failure
         except RemoteProtocolError:
             pass  # most often a page of HTML: the status says more
-        return FetchError(self.url, f"HTTP status {response.status}", response.status)
+        return FetchError(self._shown, f"HTTP status {response.status}", response.status)
 
 
 def http_trackers(http_client: HttpClient) -> Callable[[str], HttpTracker]:
