@@ -1,3 +1,89 @@
 """Puts settings and a reactor together into the services that twistd runs."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from bittwist.app.sources import find
+from bittwist.app.tracker_tap import TrackerConfig, tracker_service
+from bittwist.errors import BitTwistError, DuplicateTorrent
+from bittwist.session import Session, SessionSettings
+from bittwist.session.observe import Event, Listening, PeerBanned, StateChanged
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """What a peer's file can say: where it listens, where things go, what it shares, its rooms' settings.
+
+    `add` are files, URLs or magnet links, added at each start unless they are there already.
+    """
+
+    downloads: Path = Path("downloads")
+    add: tuple[str, ...] = ()
+    session: SessionSettings = field(default_factory=lambda: SessionSettings(state_dir=Path("state")))
+
+
+class Peer(Service):
+    """A session with what its configuration adds to it, and its news in the log."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, config: PeerConfig) -> None:
+        self.session = Session(reactor, config.session)
+        self._reactor = reactor
+        self._config = config
+        self._adding: list[Deferred[None]] = []
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        self.session.observe(self._told)
+        self.session.startService()
+        self._adding = [Deferred.fromCoroutine(self._add(source)) for source in self._config.add]
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()  # type: ignore[no-untyped-call]
+        for adding in self._adding:
+            adding.cancel()
+        return self.session.stopService()
+
+    async def _add(self, source: str) -> None:
+        try:
+            found = await find(self._reactor, source, self._config.session.network.bind)
+            await self.session.add(found, self._config.downloads.absolute())
+        except DuplicateTorrent:
+            # It was added at an earlier start, and is remembered.
+            return
+        except BitTwistError as error:
+            self._log.error("{source} was not added: {why}", source=source, why=error)
+
+    def _told(self, event: Event) -> None:
+        match event.happening:
+            case Listening(address):
+                self._log.info("peers are listened for on {address}", address=address)
+            case StateChanged(info_hash, state, reason):
+                why = f" ({reason})" if reason else ""
+                self._log.info("{torrent} is {state}{why}", torrent=info_hash, state=state.value, why=why)
+            case PeerBanned(info_hash, host):
+                self._log.info("{host} is banned from {torrent}", host=host, torrent=info_hash)
+            case _:
+                # Pieces and the coming and going of torrents would flood a log.
+                pass
+
+
+def peer_service(reactor: Any, config: PeerConfig) -> Peer:
+    """A peer; nothing opens before it is started."""
+    return Peer(reactor, config)
+
+
+def suite_service(reactor: Any, tracker: TrackerConfig, peer: PeerConfig) -> MultiService:
+    """A tracker and a peer in one process, on one reactor."""
+    whole = MultiService()
+    tracker_service(reactor, tracker).setServiceParent(whole)
+    peer_service(reactor, peer).setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
+    return whole

@@ -22,8 +22,9 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
     The first Ctrl-C or SIGTERM cancels it: it may still say goodbye, and the code is 130. A second
     one exits at once. What it raises is raised from here.
     """
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
 
+    reactor: Any = installed  # typed as the least that all reactors have
     use_monotonic(reactor)
     outcome: list[int | Failure] = []
     running: list[Deferred[int]] = []

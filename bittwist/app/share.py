@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import click
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.web.resource import Resource
 from twisted.web.static import Data
@@ -21,6 +22,7 @@ from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.net.policy import Network
 from bittwist.net.site import make_site
+from bittwist.peer.protocol import address_of
 from bittwist.session import Session
 from bittwist.storage.hashing import create_torrent
 from bittwist.tracker import Tracker, TrackerSettings
@@ -42,7 +44,7 @@ async def share(
     try:
         root = Resource()
         listening = await Network(reactor).listen("0.0.0.0", http_port, make_site(reactor, root))
-        base = f"http://{Address(host, listening.getHost().port)}"
+        base = f"http://{Address(host, address_of(listening.getHost()).port)}"
         metainfo = await deferToThreadPool(
             reactor, reactor.getThreadPool(), _create, path, f"{base}/announce"
         )
@@ -62,7 +64,7 @@ async def share(
         report.close()
         await session.stopService()
         if listening is not None:
-            await listening.stopListening()
+            await maybeDeferred(listening.stopListening)
         await tracker.stopService()
 
 

@@ -63,3 +63,41 @@ class Listener:
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
+
+
+class EndpointOpener(Protocol):
+    """The one thing asked of a `net.policy.Network`."""
+
+    def listen_on(self, description: str, factory: IProtocolFactory) -> Deferred[IListeningPort]: ...
+
+
+class EndpointListener:
+    """Listens wherever Twisted endpoint strings say. Owns the ports while they are open."""
+
+    def __init__(self, network: EndpointOpener, factory: IProtocolFactory, endpoints: Sequence[str]) -> None:
+        self._network = network
+        self._factory = factory
+        self._endpoints = endpoints
+        self._ports: list[IListeningPort] = []
+
+    def start(self) -> Deferred[Address]:
+        """Fires with the first address listened on; NetworkError where one cannot be, with none left open."""
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> Deferred[None]:
+        """Close the ports; fires when they are closed."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> Address:
+        try:
+            for endpoint in self._endpoints:
+                self._ports.append(await self._network.listen_on(endpoint, self._factory))
+        except NetworkError:
+            await self._stop()
+            raise
+        return address_of(self._ports[0].getHost())
+
+    async def _stop(self) -> None:
+        ports, self._ports = self._ports, []
+        for port in ports:
+            await maybeDeferred(port.stopListening)

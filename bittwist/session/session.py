@@ -28,7 +28,7 @@ from bittwist.metainfo.metainfo import Metainfo
 from bittwist.net.http import HttpClient
 from bittwist.net.policy import Network
 from bittwist.peer.connector import Connector
-from bittwist.peer.listener import Listener
+from bittwist.peer.listener import EndpointListener, Listener
 from bittwist.peer.protocol import PeerFactory
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
@@ -78,8 +78,7 @@ class Session(Service):
         self._fetch = HttpClient(reactor, self._network, self.settings.http)
         self._factory = PeerFactory(reactor, self.peer_id, self._lookup, settings=self.settings.peer)
         self._connector = Connector(reactor, self._network, self._factory)
-        ports = self.settings.ports + ((0,) if self.settings.any_port else ())
-        self._listener = Listener(self._network, self._factory, self.settings.listen_host, ports)
+        self._listener = self._make_listener()
         self._disk = Disk(reactor, self.settings.disk)
         self._disk.watch(self._pause, self._resume)
         keys = itertools.count(1)
@@ -218,6 +217,13 @@ class Session(Service):
             self._log.error("A torrent's state was not saved: {why}", why=error)
 
     # What its parts ask
+
+    def _make_listener(self) -> Listener | EndpointListener:
+        settings = self.settings
+        if settings.listen:
+            return EndpointListener(self._network, self._factory, settings.listen)
+        ports = settings.ports + ((0,) if settings.any_port else ())
+        return Listener(self._network, self._factory, settings.listen_host, ports)
 
     def room_for_peer(self, torrent_peers: int) -> bool:
         if torrent_peers >= self.settings.max_peers_per_torrent:

@@ -22,7 +22,8 @@ USUAL_PORTS = tuple(range(6881, 6890))  # where BitTorrent clients listen (BEP 3
 class SessionSettings:
     """What a session does; each room's part is that room's own settings value.
 
-    `ports` are tried in order, then any free one unless `any_port` is off; `state_dir` is where
+    `ports` are tried in order, then any free one unless `any_port` is off; `listen`, Twisted endpoint
+    strings, takes the place of `listen_host` and `ports` where it is given. `state_dir` is where
     what survives a restart is kept (None: nothing survives). `external_address` is told to a
     tracker behind the same NAT as we are.
     """
@@ -30,13 +31,13 @@ class SessionSettings:
     listen_host: str = "0.0.0.0"
     ports: tuple[int, ...] = USUAL_PORTS
     any_port: bool = True
+    listen: tuple[str, ...] = ()
     state_dir: Path | None = None
     external_address: str | None = None
     allocation: Literal["sparse", "full"] = "sparse"
     max_peers: int = 200  # connections of the whole session (what libtorrent ships)
     max_peers_per_torrent: int = 60
     dial_below: int = 40  # peers of a torrent below which more are dialed
-    stop_deadline: float = 5.0  # seconds for `stopped` announces and the last writes, together
     network: NetworkSettings = field(default_factory=NetworkSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     peer: PeerSettings = field(default_factory=PeerSettings)

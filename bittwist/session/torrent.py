@@ -158,6 +158,7 @@ class Torrent:
 
     def statistics(self) -> TorrentStatistics:
         now = self._clock.seconds()
+        self._count(now)
         info = self.source.info if isinstance(self.source, Metainfo) else None
         content = self._content
         return TorrentStatistics(
@@ -376,15 +377,19 @@ class Torrent:
         """The second hand of everything that looks at the clock."""
         self._ticking = self._clock.callLater(1.0, self._tick)
         now = self._clock.seconds()
-        downloaded, uploaded = self._counted
-        self._counted = (self.tally.downloaded, self.tally.uploaded)
-        self._download_rate.add(self.tally.downloaded - downloaded, now)
-        self._upload_rate.add(self.tally.uploaded - uploaded, now)
+        self._count(now)
         self._peers.tick(now)
         if self._exchanging and self._content is not None:
             self._content.downloads.tick()
             self._content.uploads.tick()
         self._dialing.dial()
+
+    def _count(self, now: float) -> None:
+        """What moved since the last count makes the rates."""
+        downloaded, uploaded = self._counted
+        self._counted = (self.tally.downloaded, self.tally.uploaded)
+        self._download_rate.add(self.tally.downloaded - downloaded, now)
+        self._upload_rate.add(self.tally.uploaded - uploaded, now)
 
     def _peers_wanted(self) -> int:
         return self._around.settings.dial_below - len(self._peers)

@@ -1,0 +1,72 @@
+"""`twistd bittwist-peer`: its options, and the service they make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from twisted.application.service import IService
+from twisted.python.usage import Options as TwistdOptions
+from twisted.python.usage import UsageError
+
+from bittwist.app.clock import use_monotonic
+from bittwist.app.compose import PeerConfig, peer_service
+from bittwist.app.settings import read_settings
+from bittwist.app.tracker_tap import check_endpoints
+from bittwist.errors import ConfigError
+
+
+class Options(TwistdOptions):
+    """What stands on the command line wins over the file. All is checked before any port is opened."""
+
+    synopsis = "[--config FILE] [--listen ENDPOINT]... [--state DIR] [--downloads DIR] [--add SOURCE]..."
+    longdesc = (
+        "A BitTorrent peer that keeps its torrents across restarts. ENDPOINT is a Twisted endpoint string, "
+        "such as tcp:6881; SOURCE is a torrent file, a URL or a magnet link."
+    )
+    optParameters = [  # noqa: RUF012  # as Twisted wants it
+        ["config", "c", None, "Read settings from this TOML file; conf/peer.toml shows every key."],
+        ["state", None, None, "Where what survives a restart is kept."],
+        ["downloads", None, None, "Where the files of added torrents go."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        self.listen: list[str] = []
+        self.add: list[str] = []
+        self.settings = PeerConfig()
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Listen for peers on this endpoint. Can be given more than once."""
+        self.listen.append(endpoint)
+
+    def opt_add(self, source: str) -> None:
+        """Add this torrent file, URL or magnet link. Can be given more than once."""
+        self.add.append(source)
+
+    def postOptions(self) -> None:
+        try:
+            config = self["config"]
+            settings = read_settings(PeerConfig, config) if config is not None else PeerConfig()
+            if self.listen:
+                settings = replace(settings, session=replace(settings.session, listen=tuple(self.listen)))
+            if self["state"] is not None:
+                settings = replace(settings, session=replace(settings.session, state_dir=Path(self["state"])))
+            if self["downloads"] is not None:
+                settings = replace(settings, downloads=Path(self["downloads"]))
+            self.settings = replace(settings, add=settings.add + tuple(self.add))
+            check_endpoints(
+                self.settings.session.listen,
+                "command line" if self.listen else str(config),
+                "listen" if self.listen else "session.listen",
+            )
+        except ConfigError as error:
+            raise UsageError(str(error)) from error
+
+
+def makeService(options: Options) -> IService:
+    """The service twistd runs."""
+    from twisted.internet import reactor
+
+    use_monotonic(reactor)
+    return peer_service(reactor, options.settings)

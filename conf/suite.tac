@@ -1,0 +1,23 @@
+"""A tracker and a peer in one process, on one reactor: `twistd -noy conf/suite.tac`.
+
+Settings are read from tracker.toml and peer.toml beside this file.
+"""
+
+from pathlib import Path
+
+from twisted.application.service import Application
+from twisted.internet import reactor
+
+from bittwist.app.clock import use_monotonic
+from bittwist.app.compose import PeerConfig, suite_service
+from bittwist.app.settings import read_settings
+from bittwist.app.tracker_tap import TrackerConfig
+
+use_monotonic(reactor)
+here = Path(__file__).parent
+application = Application("bittwist")
+suite_service(
+    reactor,
+    read_settings(TrackerConfig, here / "tracker.toml"),
+    read_settings(PeerConfig, here / "peer.toml"),
+).setServiceParent(application)
