@@ -20,10 +20,10 @@ class PackedPeers:
         self._width = width
         self._addresses = bytearray()
         self._ids = bytearray()
-        self._seen = array("d")
+        self._seen = array("I")  # whole seconds
         # host -> its slot, or where a host has several peers: port -> slot, the oldest announce first.
         # So the limit on peers of one address costs nothing for those who are one.
-        self._hosts: dict[bytes, int | dict[bytes, int]] = {}
+        self._hosts: dict[int, int | dict[bytes, int]] = {}
         self.seeds = 0
 
     def __len__(self) -> int:
@@ -31,7 +31,7 @@ class PackedPeers:
 
     def find(self, packed: bytes) -> int | None:
         """The slot of this address and port."""
-        held = self._hosts.get(packed[:-2])
+        held = self._hosts.get(_host(packed))
         if isinstance(held, dict):
             return held.get(packed[-2:])
         return held if held is not None and self.address(held) == packed else None
@@ -43,12 +43,12 @@ class PackedPeers:
         return bytes(self._ids[slot * ID : (slot + 1) * ID])
 
     def peers_of_host(self, packed: bytes) -> int:
-        held = self._hosts.get(packed[:-2])
+        held = self._hosts.get(_host(packed))
         return len(held) if isinstance(held, dict) else int(held is not None)
 
     def oldest_of_host(self, packed: bytes) -> int:
         """The slot of the host's peer that announced longest ago; the host has one."""
-        held = self._hosts[packed[:-2]]
+        held = self._hosts[_host(packed)]
         return next(iter(held.values())) if isinstance(held, dict) else held
 
     def put(self, packed: bytes, peer_id: bytes, is_seed: bool, now: float) -> None:
@@ -58,12 +58,12 @@ class PackedPeers:
             slot = len(self._seen)
             self._addresses += packed
             self._ids += peer_id
-            self._seen.append(now)
+            self._seen.append(int(now))
             self._index(packed, slot)
         else:
             self._ids[slot * ID : (slot + 1) * ID] = peer_id
-            self._seen[slot] = now
-            held = self._hosts[packed[:-2]]
+            self._seen[slot] = int(now)
+            held = self._hosts[_host(packed)]
             if isinstance(held, dict):
                 held[packed[-2:]] = held.pop(packed[-2:])
         if is_seed and slot >= self.seeds:
@@ -117,7 +117,7 @@ class PackedPeers:
         self._seen[one], self._seen[other] = self._seen[other], self._seen[one]
 
     def _index(self, packed: bytes, slot: int) -> None:
-        host, port = packed[:-2], packed[-2:]
+        host, port = _host(packed), packed[-2:]
         held = self._hosts.get(host)
         if held is None:
             self._hosts[host] = slot
@@ -127,14 +127,14 @@ class PackedPeers:
             self._hosts[host] = {self.address(held)[-2:]: held, port: slot}
 
     def _place(self, packed: bytes, slot: int) -> None:
-        held = self._hosts[packed[:-2]]
+        held = self._hosts[_host(packed)]
         if isinstance(held, dict):
             held[packed[-2:]] = slot
         else:
-            self._hosts[packed[:-2]] = slot
+            self._hosts[_host(packed)] = slot
 
     def _forget(self, packed: bytes) -> None:
-        host = packed[:-2]
+        host = _host(packed)
         held = self._hosts[host]
         if isinstance(held, dict):
             del held[packed[-2:]]
@@ -142,3 +142,7 @@ class PackedPeers:
                 (self._hosts[host],) = held.values()
         else:
             del self._hosts[host]
+
+
+def _host(packed: bytes) -> int:
+    return int.from_bytes(packed[:-2], "big")  # a number is 16 bytes smaller than bytes are

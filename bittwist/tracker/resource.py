@@ -62,7 +62,7 @@ class TrackerResource(KleinResource):
     def render(self, request: IRequest) -> KleinRenderable:
         """What Klein would log a traceback for is refused here: to a public tracker it is daily bread."""
         if request.method not in (b"GET", b"HEAD"):
-            request.setHeader(b"allow", b"GET, HEAD")  # type: ignore[no-untyped-call]  # untyped in Twisted
+            request.setHeader(b"allow", b"GET, HEAD")
             return _plain(request, 405, b"GET only\n")
         try:
             b"/".join([*request.prepath, *request.postpath]).decode()
@@ -104,7 +104,7 @@ class _Routes:
 
     def _announce(self, request: IRequest) -> bytes | Deferred[bytes]:
         asked = decode_announce_query(_query(request))
-        client = request.getClientAddress()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        client = request.getClientAddress()
         host = getattr(client, "host", None)
         if not isinstance(host, str):
             raise TrackerFailure("the tracker cannot see your address: its front does not pass it on")
@@ -141,7 +141,7 @@ class _Routes:
         try:
             body = answer(request)
         except Exception as error:  # told apart, logged and answered in _failed
-            return _plain(request, 200, _failed(Failure(error)))  # type: ignore[no-untyped-call]  # untyped in Twisted
+            return _plain(request, 200, _failed(Failure(error)))
         if isinstance(body, Deferred):
             return body.addErrback(_failed).addCallback(lambda later: _plain(request, 200, later))
         return _plain(request, 200, body)
@@ -164,7 +164,7 @@ def _query(request: IRequest) -> bytes:
 
 def _plain(request: IRequest, status: int, body: bytes) -> bytes:
     # With the length, Klein's write is not chunked: some clients' HTTP is older than chunks.
-    request.setResponseCode(status)  # type: ignore[no-untyped-call]  # untyped in Twisted
-    request.setHeader(b"content-type", b"text/plain")  # type: ignore[no-untyped-call]  # untyped in Twisted
-    request.setHeader(b"content-length", str(len(body)).encode())  # type: ignore[no-untyped-call]  # untyped in Twisted
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", b"text/plain")
+    request.setHeader(b"content-length", str(len(body)).encode())
     return body
