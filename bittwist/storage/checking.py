@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import local
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from bittwist.metainfo.info import Info
 from bittwist.storage.interfaces import IStorage
@@ -41,11 +41,12 @@ class Check:
         turns = [Deferred.fromCoroutine(self._turns()) for _ in range(threads)]
         try:
             await gatherResults(turns, consumeErrors=True)
-        except BaseException:
+        except FirstError as first:
+            first.subFailure.raiseException()
+        finally:  # however it ended: no turn goes on
             self._batches = iter(())
             for turn in turns:
                 turn.cancel()
-            raise
         return self.good
 
     async def _turns(self) -> None:

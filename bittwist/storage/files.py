@@ -69,7 +69,7 @@ class FileStorage:
 
     def prepare(self) -> None:
         with mapped(self._folder.root):
-            self._folder.make()
+            self._patiently(self._folder.make)
         self._check_place()
         for file, path in enumerate(self._paths):
             if self._real[file]:
