@@ -46,7 +46,7 @@ class Options(TwistdOptions):
     ]
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in Twisted
         self.http: list[str] = []
         self.settings = TrackerConfig()
 
@@ -77,7 +77,7 @@ def tracker_service(reactor: Any, config: TrackerConfig) -> MultiService:
     """A tracker, and a listening service for each of its endpoints. Nothing opens before it is started."""
     whole = MultiService()
     tracker = Tracker(reactor, config.tracker)
-    tracker.setServiceParent(whole)
+    tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     network = Network(reactor)
     for description in config.http:
         front = make_site(reactor, tracker.resource(), config.site)

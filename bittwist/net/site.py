@@ -65,7 +65,7 @@ class SiteFront(Site):
     """A Site with the bounds of its settings. Owns the count of connections from each address."""
 
     def __init__(self, reactor: IReactorTime, resource: IResource, settings: SiteSettings) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]  # untyped in Twisted
             resource,
             parsePOSTFormSubmission=False,
             timeout=settings.idle_timeout,
@@ -141,7 +141,7 @@ class DeadlineChannel(HTTPChannel):
     transport: ITCPTransport
 
     def __init__(self, site: SiteFront, host: str | None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in Twisted
         self.site = self.factory = site
         self.timeOut = site.settings.idle_timeout  # type: ignore[assignment]  # takes fractions as well
         self._host = host
@@ -150,7 +150,7 @@ class DeadlineChannel(HTTPChannel):
         self._refused = False
 
     def connectionMade(self) -> None:
-        super().connectionMade()
+        super().connectionMade()  # type: ignore[no-untyped-call]  # untyped in Twisted
         self._expect_within(self.site.settings.header_deadline)
 
     def callLater(self, delay: float, late: Callable[..., object], *args: object) -> IDelayedCall:
@@ -162,14 +162,14 @@ class DeadlineChannel(HTTPChannel):
             return
         if self._deadline is None and not self.requests:  # the first bytes of a further request
             self._expect_within(self.site.settings.header_deadline)
-        super().dataReceived(data)
+        super().dataReceived(data)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
     def allHeadersReceived(self) -> None:
         self._expect_within(None)
         if self.length is not None and self.length > self.site.settings.max_body:
             self._refuse()
             return
-        super().allHeadersReceived()
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self.length != 0:
             self._body = 0
             self._expect_within(self.site.settings.body_deadline)
@@ -186,12 +186,12 @@ class DeadlineChannel(HTTPChannel):
     def allContentReceived(self) -> None:
         self._body = None
         self._expect_within(None)
-        super().allContentReceived()
+        super().allContentReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted gives a default
         self._expect_within(None)
         self.site.gone(self._host)
-        super().connectionLost(reason)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
     def _expect_within(self, seconds: float | None) -> None:
         if self._deadline is not None:
@@ -211,7 +211,7 @@ class DeadlineChannel(HTTPChannel):
         self.transport.write(
             b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         )
-        self.loseConnection()
+        self.loseConnection()  # type: ignore[no-untyped-call]  # untyped in Twisted
 
 
 class _ForwardedRequest(Request):

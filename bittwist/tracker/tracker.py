@@ -81,12 +81,12 @@ class Tracker(Service):
         return TrackerResource(self)
 
     def startService(self) -> None:
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self._swarms is not None:
             self._next_step = self._reactor.callLater(SWEEP_EVERY, self._begin_sweep, self._swarms)
 
     def stopService(self) -> Deferred[None]:
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self._next_step is not None:
             self._next_step.cancel()
             self._next_step = None
