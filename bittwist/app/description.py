@@ -64,6 +64,7 @@ def as_lines(source: Metainfo | Magnet) -> Iterator[str]:
 
 
 def _facts(source: Metainfo | Magnet) -> Iterator[tuple[str, str | None]]:
+    trackers: tuple[tuple[str, ...], ...]
     if isinstance(source, Magnet):
         yield "Name", source.name
         yield from _hash_facts(source.info_hash)

@@ -15,7 +15,7 @@ def size(count: float) -> str:
 
 
 def date(seconds: int) -> str:
-    """A date from seconds since 1970, in UTC; `unknown` where the calendar has none (any integer may come)."""
+    """A date from seconds since 1970, in UTC; `unknown` where the calendar ends (any integer may come)."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):

@@ -80,20 +80,6 @@ def safe_paths(info: Listing, *, portable: bool = True) -> tuple[PurePosixPath, 
     return _without_twins(wanted)
 
 
-def literal_paths(info: Listing) -> tuple[PurePosixPath, ...]:
-    """Where each file lies in the share that the torrent was made from: its names as found.
-
-    For reading what is there already, never for making files: names that `safe_paths` would change stay,
-    except where they would lead out of the folder (there the safe path is given).
-    """
-    safe = safe_paths(info)
-    as_found = ((info.name, *entry.path) for entry in info.files)
-    return tuple(
-        PurePosixPath(*parts) if all(_is_one_name(part) for part in parts) else path
-        for parts, path in zip(as_found, safe)
-    )
-
-
 def safe_path(components: Sequence[str], *, portable: bool = True, top: bool = False) -> PurePosixPath:
     """One relative path that stays below any folder it is joined to; UnsafePath if nothing is left of it.
 
@@ -107,10 +93,6 @@ def safe_path(components: Sequence[str], *, portable: bool = True, top: bool = F
     if top and fold(parts[0]) == OURS:
         parts = (f"_{parts[0]}", *parts[1:])
     return PurePosixPath(*parts)
-
-
-def _is_one_name(part: str) -> bool:
-    return part not in ("", ".", "..") and "/" not in part and "\0" not in part
 
 
 def _nothing_left(components: Sequence[str]) -> UnsafePath:

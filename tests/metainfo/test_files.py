@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bittwist.errors import UnsafePath
-from bittwist.metainfo.files import FileEntry, literal_paths, safe_path, safe_paths
+from bittwist.metainfo.files import FileEntry, safe_path, safe_paths
 from bittwist.metainfo.names import MAX_PATH_DEPTH, RESERVED
 from tests.scale import SEED, runs
 
@@ -186,11 +186,6 @@ def test_names_that_collide_only_once_cut_are_twins_too():
 
 def test_a_single_file_is_its_name():
     assert safe_paths(listing("a:b.txt", "")) == (PurePosixPath("a_b.txt"),)
-
-
-def test_literal_paths_are_the_names_as_found_except_where_they_lead_out():
-    found = literal_paths(listing("t", "a:b ", "cafe\u0301", "..|x", "a/../../b", "A:B "))
-    assert [str(path) for path in found] == ["t/a:b ", "t/cafe\u0301", "t/x", "t/a/b", "t/A:B "]
 
 
 CHARACTERS = st.sampled_from(

@@ -1,6 +1,7 @@
 """T2, mutate-torrents: valid torrents, broken in ways of all kinds, are read or refused, and nothing else.
 
-What is read must also be usable: its paths stay inside the folder, its arithmetic holds, it can be written again.
+What is read must also be usable: its paths stay inside the folder, its arithmetic holds, and it can be
+written again.
 """
 
 from random import Random
