@@ -1,0 +1,315 @@
+"""The commands that need no network, through the `bittwist` group and its exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from bittwist.app import cli
+from bittwist.metainfo.bencode import encode
+from bittwist.metainfo.magnet import Magnet
+from bittwist.metainfo.metainfo import Metainfo
+from tests.metainfo import torrents
+from tests.scale import SOAK
+
+KEYS = [
+    "name",
+    "info_hash_v1",
+    "info_hash_v2",
+    "piece_length",
+    "num_pieces",
+    "total_size",
+    "files",
+    "trackers",
+    "web_seeds",
+    "private",
+    "comment",
+    "created_by",
+    "creation_date",
+    "magnet",
+]
+
+
+class Outcome:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def bittwist(tmp_path, monkeypatch):
+    """Runs a command as the program does, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with CliRunner().isolation() as (out, err, _both):
+            with pytest.raises(SystemExit) as exit:
+                cli.main([str(argument) for argument in arguments])
+            return Outcome(exit.value.code, out.getvalue().decode(), err.getvalue().decode())
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, content in {
+        "a/c.txt": b"c" * 20_000,
+        "a!": b"!" * 10,
+        "b": b"",
+        ".hidden": b"h",
+        "grün/日本.bin": b"g" * 40_000,
+    }.items():
+        path = tmp_path / "share" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "share"
+
+
+def test_create_lists_every_file_in_bytewise_order_and_prints_one_object(bittwist, folder):
+    made = bittwist("create", folder, "--json", "--tracker", "http://t/announce", "--web-seed", "http://w/")
+    assert (made.code, made.err) == (0, "")
+    told = made.json
+    assert list(told) == KEYS
+    assert [(file["path"], file["size"], file["attr"]) for file in told["files"]] == [
+        ("share/.hidden", 1, ""),
+        ("share/a!", 10, ""),
+        ("share/a/c.txt", 20_000, ""),
+        ("share/b", 0, ""),
+        ("share/grün/日本.bin", 40_000, ""),
+    ]
+    metainfo = Metainfo.parse((folder.parent / "share.torrent").read_bytes())
+    assert told["info_hash_v1"] == str(metainfo.info.info_hash)
+    assert told["info_hash_v2"] is None
+    assert (told["piece_length"], told["num_pieces"], told["total_size"]) == (16384, 4, 60_011)
+    assert (told["trackers"], told["web_seeds"], told["private"]) == (
+        [["http://t/announce"]],
+        ["http://w/"],
+        False,
+    )
+    assert abs(told["creation_date"] - time.time()) < 60
+    assert Magnet.parse(told["magnet"]).info_hash == metainfo.info.info_hash
+    assert bittwist("show", "share.torrent", "--json").json == told
+    assert bittwist("magnet", "share.torrent").out == told["magnet"] + "\n"
+
+
+def test_create_says_what_it_is_told(bittwist, folder):
+    made = bittwist(
+        *(
+            "create",
+            folder,
+            "-o",
+            "x.torrent",
+            "--private",
+            "--name",
+            "other",
+            "--comment",
+            "hé",
+            "--source",
+            "me",
+        ),
+        *("--piece-length", "32k", "--tracker", "udp://a:1", "--tracker", "http://b/", "--json"),
+    )
+    told = made.json
+    assert (told["name"], told["comment"], told["private"], told["piece_length"]) == (
+        "other",
+        "hé",
+        True,
+        32768,
+    )
+    assert told["trackers"] == [["udp://a:1"], ["http://b/"]]
+    assert told["files"][0]["path"] == "other/.hidden"
+    assert Metainfo.parse((folder.parent / "x.torrent").read_bytes()).info.source == "me"
+
+
+def test_a_single_file_makes_a_single_file_torrent(bittwist, folder):
+    told = bittwist("create", folder / "a" / "c.txt", "--json").json
+    assert [file["path"] for file in told["files"]] == ["c.txt"]
+
+
+def test_include_and_exclude(bittwist, folder):
+    def listed(*options):
+        told = bittwist("create", folder, "--force", "--json", *options).json
+        return [file["path"].removeprefix("share/") for file in told["files"]]
+
+    assert listed("--include", "*.txt", "--include", "b") == ["a/c.txt", "b"]
+    assert listed("--exclude", ".*", "--exclude", "a") == ["a!", "b", "grün/日本.bin"]
+    assert bittwist("create", folder, "--force", "--exclude", "*").code == 1
+
+
+def test_a_torrent_is_written_over_only_by_force(bittwist, folder):
+    bittwist("create", folder)
+    before = (folder.parent / "share.torrent").read_bytes()
+    refused = bittwist("create", folder, "--comment", "new")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == "bittwist: share.torrent: is there already (--force writes over it)\n"
+    assert (folder.parent / "share.torrent").read_bytes() == before
+    assert bittwist("create", folder, "--comment", "new", "--force").code == 0
+    assert sorted(os.listdir(folder.parent)) == ["share", "share.torrent"]
+
+
+def test_a_torrent_inside_the_folder_it_describes_does_not_list_itself(bittwist, folder):
+    options = ("create", folder, "-o", folder / "me.torrent", "--force", "--json")
+    first, second = bittwist(*options).json, bittwist(*options).json
+    assert first["info_hash_v1"] == second["info_hash_v1"]
+
+
+def test_links_are_left_out_and_said_to_be(bittwist, folder):
+    os.symlink("/etc/passwd", folder / "link")
+    made = bittwist("create", folder, "--json")
+    assert "link" not in made.out
+    assert made.err == f"Left out, for it is no file: {folder / 'link'}\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--piece-length", "5"),
+        ("--piece-length", "20000"),
+        ("--piece-length", "1g"),
+        ("--piece-length", "-16384"),
+        ("--tracker", "ftp://x"),
+        ("--web-seed", "udp://x"),
+        ("--name", "a/b"),
+        ("--name", ".."),
+        ("--threads", "0"),
+        ("--no-such-option",),
+    ],
+)
+def test_wrong_usage_ends_with_2(bittwist, folder, options):
+    wrong = bittwist("create", folder, *options)
+    assert wrong.code == 2
+    assert "Error: " in wrong.err
+    assert not (folder.parent / "share.torrent").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", "nothing-here"),
+        ("create", "share", "-o", "no/such/folder.torrent"),
+        ("show", "nothing-here"),
+        ("show", "share"),
+        ("show", "share/a!"),
+        ("show", "magnet:?dn=x"),
+        ("magnet", "share/b"),
+        ("verify", "share/a!", "share"),
+    ],
+)
+def test_failures_end_with_1_and_one_line(bittwist, folder, arguments):
+    failed = bittwist(*arguments)
+    assert (failed.code, failed.out) == (1, "")
+    assert failed.err.startswith("bittwist: ")
+    assert failed.err.count("\n") == 1
+
+
+def test_show_prints_lines_for_people(bittwist, folder):
+    bittwist("create", folder, "--comment", "a remark", "--private")
+    shown = bittwist("show", "share.torrent")
+    assert shown.code == 0
+    for part in (
+        "Name:         share",
+        "Private:      yes",
+        "a remark",
+        "19.5 KiB  share/a/c.txt",
+        "Magnet:",
+    ):
+        assert part in shown.out
+
+
+def test_strangers_text_does_not_reach_the_terminal_raw(bittwist, tmp_path):
+    """E5, A6: an escape sequence in a name must not move the cursor."""
+    info = torrents.v1_single(name="a\x1b[2Jb\u202e")
+    (tmp_path / "x").write_bytes(torrents.torrent(info, comment="c\x1b]0;x\x07", creation_date=10**17))
+    shown = bittwist("show", "x").out
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert "Created:      unknown" in shown
+    assert bittwist("show", "x", "--json").json["creation_date"] == 10**17
+
+
+def test_v2_and_hybrid_torrents_are_shown_with_their_hashes(bittwist, tmp_path):
+    for make, has_v1 in ((torrents.v2, False), (torrents.hybrid, True)):
+        info, layers = make()
+        (tmp_path / "x").write_bytes(torrents.torrent(info, piece_layers=layers))
+        told = bittwist("show", "x", "--json").json
+        assert len(told["info_hash_v2"]) == 64
+        assert (told["info_hash_v1"] is not None) is has_v1
+        assert told["num_pieces"] == 5
+        assert sum(file["size"] for file in told["files"]) == told["total_size"]
+        assert ("p" in [file["attr"] for file in told["files"]]) is has_v1
+
+
+def test_verify_refuses_a_v2_only_torrent_with_a_sentence(bittwist, tmp_path):
+    info, layers = torrents.v2()
+    (tmp_path / "x").write_bytes(torrents.torrent(info, piece_layers=layers))
+    refused = bittwist("verify", "x", ".")
+    assert refused.code == 1
+    assert refused.err == "bittwist: this is a v2-only torrent, which cannot be traded yet\n"
+
+
+def test_show_reads_magnet_links(bittwist):
+    link = "magnet:?xt=urn:btih:" + "ab" * 20 + "&dn=x&xl=5&tr=http%3A%2F%2Ft%2F"
+    told = bittwist("show", link, "--json").json
+    assert list(told) == KEYS
+    assert (told["name"], told["info_hash_v1"], told["total_size"]) == ("x", "ab" * 20, 5)
+    assert (told["trackers"], told["files"], told["magnet"]) == ([["http://t/"]], None, link)
+    assert "Name:         x" in bittwist("show", link).out
+
+
+@pytest.mark.parametrize("where", ["share", "."])
+def test_verify_finds_the_share_itself_or_the_folder_that_holds_it(bittwist, folder, where):
+    bittwist("create", folder)
+    verified = bittwist("verify", "share.torrent", where)
+    assert verified.code == 0
+    assert "5 of 5 files are complete" in verified.out
+
+
+def test_verify_says_which_files_are_not_complete(bittwist, folder):
+    bittwist("create", folder)
+    (folder / "grün" / "日本.bin").write_bytes(b"g" * 39_999 + b"x")
+    (folder / "a!").unlink()
+    verified = bittwist("verify", "share.torrent", folder, "--json")
+    assert verified.code == 1
+    assert verified.json["complete"] is False
+    verdicts = {os.path.basename(file["path"]): file["verdict"] for file in verified.json["files"]}
+    assert verdicts["a!"] == "missing"
+    assert verdicts["日本.bin"] == "damaged"
+    assert verdicts["b"] == "good"
+    lines = bittwist("verify", "share.torrent", folder)
+    assert lines.code == 1
+    assert "missing" in lines.out and "damaged" in lines.out
+
+
+def test_names_that_a_download_would_change_are_verified_where_they_are(bittwist, tmp_path):
+    (tmp_path / "odd").mkdir()
+    for name in ("a:b", "con", "cafe\u0301", "x. "):
+        (tmp_path / "odd" / name).write_bytes(name.encode())
+    bittwist("create", "odd")
+    assert bittwist("verify", "odd.torrent", "odd").code == 0
+
+
+def test_show_imports_neither_twisted_nor_the_storage():
+    code = (
+        "import sys; sys.argv = ['bittwist', 'show', 'magnet:?xt=urn:btih:' + 'ab' * 20]\n"
+        "from bittwist.app.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as exit: assert exit.code == 0\n"
+        "late = [name for name in sys.modules if name.startswith(('twisted', 'rich', 'bittwist.storage'))]\n"
+        "assert not late, late\n"
+    )
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    if SOAK:
+        assert time.monotonic() - start < 0.5
+
+
+def test_a_torrent_whose_names_leave_nothing_is_refused(bittwist, tmp_path):
+    (tmp_path / "x").write_bytes(b"d4:info" + encode(torrents.v1_single(name="..")) + b"e")
+    assert bittwist("show", "x").code == 1
