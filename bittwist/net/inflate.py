@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 
+MAX_MEMBERS = 64  # of one gzip body; each costs time beside its bytes, and servers send one
+
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
@@ -27,6 +29,7 @@ class Body:
         self._taken = 0
         self._waiting = b""  # the first bytes, until they say which inflater it takes
         self._inflater = zlib.decompressobj(_GZIP) if self._coding == "gzip" else None
+        self._members = 1
         self._parts = bytearray()
 
     def add(self, chunk: bytes) -> None:
@@ -51,6 +54,9 @@ class Body:
         if inflater.eof:
             if self._coding != "gzip":
                 raise BadBody("something follows the compressed body")
+            self._members += 1
+            if self._members > MAX_MEMBERS:
+                raise BadBody(f"the compressed body has more than {MAX_MEMBERS} parts")
             inflater = self._inflater = zlib.decompressobj(_GZIP)
         try:
             self._parts += inflater.decompress(chunk, self._limit - len(self._parts) + 1)

@@ -125,7 +125,7 @@ class AccountTests(SynchronousTestCase):
         self.assertEqual(tell(relation, "announce"), Event.NONE)
 
     def test_completed_during_another_announce_is_owed_after_it(self) -> None:
-        relation, account = at("reporting")
+        relation, _ = at("reporting")
         tell(relation, "complete")
         tell(relation, "answered")
         self.assertEqual(tell(relation, "announce"), Event.COMPLETED)

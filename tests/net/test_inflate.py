@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittwist.net.inflate import BadBody, Body
+from bittwist.net.inflate import MAX_MEMBERS, BadBody, Body
 
 TEXT = b"d8:intervali1800e5:peers0:e" * 20
 
@@ -50,9 +50,16 @@ class BodyTests(SynchronousTestCase):
                 self.assertEqual(str(problem), f"the answer is longer than {len(TEXT) - 1} bytes")
 
     def test_the_limit_counts_what_goes_in(self) -> None:
-        members = gzip.compress(b"") * 100  # many bytes of nothing
+        members = gzip.compress(b"") * MAX_MEMBERS  # many bytes of nothing
         self.assertRaises(BadBody, self.read, "gzip", members, limit=len(members) - 1)
         self.assertEqual(self.read("gzip", members, limit=len(members)), b"")
+
+    def test_no_more_members_than_the_bound(self) -> None:
+        problem = self.assertRaises(BadBody, self.read, "gzip", gzip.compress(b"") * (MAX_MEMBERS + 1))
+        self.assertEqual(str(problem), "the compressed body has more than 64 parts")
+
+    def test_nothing_follows_a_zlib_stream(self) -> None:
+        self.assertRaises(BadBody, self.read, "deflate", zlib.compress(TEXT) * 2)
 
     def test_a_truncated_body_is_refused(self) -> None:
         for encoding, data in ENCODED.items():
