@@ -17,20 +17,17 @@ from tests.metainfo import torrents
 from tests.scale import SOAK
 
 KEYS = [
-    "name",
-    "info_hash_v1",
-    "info_hash_v2",
-    "piece_length",
-    "num_pieces",
-    "total_size",
-    "files",
-    "trackers",
-    "web_seeds",
-    "private",
-    "comment",
-    "created_by",
-    "creation_date",
-    "magnet",
+    *(
+        "name",
+        "info_hash_v1",
+        "info_hash_v2",
+        "piece_length",
+        "num_pieces",
+        "total_size",
+        "files",
+        "trackers",
+    ),
+    *("web_seeds", "private", "comment", "created_by", "creation_date", "magnet"),
 ]
 
 
