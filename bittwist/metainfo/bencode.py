@@ -101,6 +101,7 @@ class _Reader:
         return self.data[self.offset : self.offset + 1] == b"e"
 
     def value(self) -> Value:
+        """The next value. One long loop on purpose: a call for each token would double the time."""
         data, strict, max_depth, at = self.data, self._strict, self._max_depth, self.offset
         size = len(data)
         find = data.find
