@@ -92,7 +92,7 @@ class Rarest:
 
     def by_chance(self, bitfield: Bitfield, random: Random) -> int | None:
         """Any wanted piece that a peer has, if a few throws of the dice find one."""
-        for _ in range(SAMPLE):
+        for _ in range(SAMPLE if self.wanted.count else 0):
             index = int(random.random() * len(self._level))
             if self._level[index] != _NOWHERE and index in bitfield:
                 return index
