@@ -90,13 +90,12 @@ class Reads:
         def run() -> memoryview:
             try:
                 chunk = Chunk(size)
+                self._storage.read_into(index, start, memoryview(chunk))
             except BaseException:
                 memory.give_back(size)
                 raise
             chunk.memory = memory
-            view = memoryview(chunk)
-            self._storage.read_into(index, start, view)
-            return view.toreadonly()
+            return memoryview(chunk).toreadonly()
 
         def done(result: memoryview | Failure) -> None:
             if self._reading.get((index, start)) is readers:  # else it was forgotten meanwhile

@@ -37,12 +37,14 @@ def spread(
         thread.start()
     try:
         for thread in running:
-            while thread.is_alive():
-                thread.join(LOOK_EVERY)
-                if look is not None:
-                    look()
+            alive = True
+            while alive:
                 if cancelled is not None and cancelled():
                     raise CancelledError
+                thread.join(LOOK_EVERY)
+                alive = thread.is_alive()
+                if look is not None:
+                    look()  # the last time after all is done
     finally:
         crew.stopped = True
         for thread in running:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, fail
 
 from bittwist.errors import LocalProtocolError, StorageError
 from bittwist.metainfo.bitfield import Bitfield
@@ -154,7 +153,10 @@ class Store:
         return self._lane.submit(run).addCallback(done)
 
     def close(self) -> Deferred[None]:
-        """Wait for what is under way, make it durable, record the clean stop. StorageError if that failed."""
+        """Wait for what is under way, make it durable, record the clean stop. StorageError if that failed.
+
+        A start that is under way is cancelled.
+        """
         if self._closed:
             return fail(LocalProtocolError("a store was closed twice"))
         self._closed = True
@@ -230,8 +232,7 @@ class Store:
 
     async def _close(self) -> None:
         if self._starting is not None:
-            starting: Deferred[Recovered | None] = self._starting.addErrback(_ignore_cancelled)
-            starting.cancel()
+            self._starting.cancel()
         recording, self._recording = self._recording, None
         if recording is not None:
             await recording.halt()
@@ -246,8 +247,3 @@ class Store:
 
     def _not_open(self) -> StorageError:
         return StorageError(self._info.name, "it is not open")
-
-
-def _ignore_cancelled(failure: Failure) -> None:
-    """Whoever waited for the start has been told."""
-    failure.trap(CancelledError)

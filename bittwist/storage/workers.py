@@ -86,9 +86,9 @@ class Workers:
             finished, self._finished = self._finished, []
             self._told = False
         for job in finished:
-            job.lane._ended()
             if not job.answer.called:
                 job.answer.callback(job.result)
+            job.lane._ended()  # after its owner has taken note of the result
 
 
 class Lane:

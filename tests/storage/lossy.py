@@ -61,9 +61,15 @@ class LossyDisk:
         for at in range(0, len(content), SECTOR):
             self.unsynced.append((file, offset + at, content[at : at + SECTOR]))
 
-    def sync(self) -> None:
-        self.durable = [bytearray(content) for content in self.seen]
-        self.unsynced = []
+    def sync(self, files: set[int]) -> None:
+        for file in files:
+            self.durable[file] = bytearray(self.seen[file])
+        self.unsynced = [sector for sector in self.unsynced if sector[0] not in files]
+
+    def kill(self) -> None:
+        """The process dies, not the machine: what was written is seen, and not synced by anybody yet."""
+        self.dead = False
+        self.cut_at = None
 
     def power_up(self, survival: float) -> None:
         """After a cut: each sector that was not synced is there with that probability, in no order."""
@@ -87,6 +93,7 @@ class LossyStorage:
     def __init__(self, disk: LossyDisk) -> None:
         self._disk = disk
         self._geometry = disk.info.geometry
+        self._dirty: set[int] = set()
 
     def prepare(self) -> None:
         if not self._disk.operate():
@@ -112,6 +119,7 @@ class LossyStorage:
             at += span.length
             if not whole:
                 part = part[: self._disk.random.randrange(len(part) + 1)]
+            self._dirty.add(span.file)
             self._disk.write(span.file, span.offset, part)
         if not whole:
             raise PowerCut
@@ -119,7 +127,8 @@ class LossyStorage:
     def sync(self, everything: bool = False) -> None:
         if not self._disk.operate():
             raise PowerCut
-        self._disk.sync()
+        self._disk.sync(set(range(len(self._disk.seen))) if everything else self._dirty)
+        self._dirty = set()
 
     def stamps(self) -> tuple[FileStamp | None, ...]:
         if not self._disk.made:

@@ -1,52 +1,448 @@
-"""Disk and Store: whole pieces in, blocks out."""
+"""Disk and Store: whole pieces in, blocks out, and what happens around that."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from bittwist.errors import LocalProtocolError, StorageError
+from bittwist.metainfo.info import Info
 from bittwist.storage.assembler import Assembler
-from bittwist.storage.disk import Disk, DiskSettings
+from bittwist.storage.disk import Disk, DiskSettings, Kept, Store
 from bittwist.storage.files import FileStorage
 from bittwist.storage.memory import MemoryStorage
-from tests.storage.fakes import FakeReactor
+from bittwist.storage.resume import Journal
+from bittwist.storage.verifier import block_digests
+from tests.storage.fakes import FakeReactor, Later
 from tests.storage.torrents import content_of, make_info, pieces_of
 
+CONTENT = content_of(4 * 32768 - 5000)
 
-class HappyPath(SynchronousTestCase):
+
+class Counting(MemoryStorage):
+    """Counts the reads and the bytes read."""
+
+    reads = 0
+    bytes_read = 0
+
+    def read_into(self, index: int, begin: int, view: memoryview) -> None:
+        self.reads += 1
+        self.bytes_read += len(view)
+        super().read_into(index, begin, view)
+
+
+class StoreTestCase(SynchronousTestCase):
+    content = CONTENT
+    settings = DiskSettings()
+
     def setUp(self) -> None:
-        self.content = content_of(100_000)
-        self.info = make_info(self.content, [("a", 40_000), ("b/c", 0), ("b/d", 60_000)])
+        self.info = make_info(self.content, [("a", 40_000), ("b/c", 0), ("b/d", len(self.content) - 40_000)])
+        self.pieces = pieces_of(self.info, self.content)
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name)
+        self.boot()
+
+    def boot(self) -> None:
         self.reactor = FakeReactor()
-        self.disk = Disk(self.reactor, DiskSettings())
+        self.disk = Disk(self.reactor, self.settings)
 
-    def fire(self, d):
+    def fire(self, answer: Deferred):
         self.reactor.turn()
-        return self.successResultOf(d)
+        return self.successResultOf(answer)
 
+    def fail_with(self, answer: Deferred, kind: type[Exception]) -> Exception:
+        self.reactor.turn()
+        return self.failureResultOf(answer, kind).value
+
+    def started(self, storage, journal: Journal | None = None) -> Store:
+        store = self.disk.open(storage, self.info, journal)
+        self.fire(store.start())
+        return store
+
+    def seed(self) -> tuple[Store, Counting]:
+        storage = Counting(self.info, self.content)
+        store = self.started(storage)
+        storage.reads = storage.bytes_read = 0
+        return store, storage
+
+
+class Keeping(StoreTestCase):
     def test_pieces_kept_are_files_on_disk(self) -> None:
-        store = self.disk.open(FileStorage(self.root, self.info), self.info)
-        self.assertEqual(self.fire(store.start()).have.count, 0)
+        store = self.started(FileStorage(self.root, self.info))
         assembler = Assembler(self.info.geometry)
-        for index, piece in enumerate(pieces_of(self.info, self.content)):
+        for index, piece in enumerate(self.pieces):
             for begin, length in self.info.geometry.blocks(index):
                 assembler.put(index, begin, memoryview(piece)[begin : begin + length])
             view = assembler.take(index)
-            self.assertTrue(self.fire(store.keep(index, view)).good)
+            self.assertEqual(self.fire(store.keep(index, view)), Kept(True))
             assembler.release(view)
+        self.assertTrue(store.have.complete)
         self.fire(store.close())
         self.assertEqual((self.root / "share/a").read_bytes(), self.content[:40_000])
         self.assertEqual((self.root / "share/b/c").read_bytes(), b"")
         self.assertEqual((self.root / "share/b/d").read_bytes(), self.content[40_000:])
 
+    def test_a_bad_piece_is_not_written_and_its_blocks_are_told_apart(self) -> None:
+        storage = MemoryStorage(self.info)
+        store = self.started(storage)
+        bad = bytearray(self.pieces[1])
+        bad[20_000] ^= 1
+        kept = self.fire(store.keep(1, memoryview(bad)))
+        self.assertFalse(kept.good)
+        right = block_digests(self.pieces[1])
+        self.assertEqual([one == two for one, two in zip(kept.digests, right)], [True, False])
+        self.assertTrue(storage.holes(1))
+        self.assertNotIn(1, store.have)
+
+    def test_digests_of_a_good_piece_come_when_asked_for(self) -> None:
+        store = self.started(MemoryStorage(self.info))
+        kept = self.fire(store.keep(1, memoryview(self.pieces[1]), digests=True))
+        self.assertEqual(kept, Kept(True, block_digests(self.pieces[1])))
+
+    def test_nothing_is_kept_or_read_before_the_start_or_after_the_close(self) -> None:
+        store = self.disk.open(MemoryStorage(self.info), self.info)
+        self.fail_with(store.keep(0, memoryview(self.pieces[0])), StorageError)
+        self.fail_with(store.read(0, 0, 1), StorageError)
+        self.fire(store.start())
+        self.fire(store.close())
+        self.fail_with(store.keep(0, memoryview(self.pieces[0])), StorageError)
+        self.fail_with(store.check(0), StorageError)
+        self.fail_with(store.close(), LocalProtocolError)
+        self.fail_with(store.start(), LocalProtocolError)
+
+
+class BackPressure(StoreTestCase):
+    settings = DiskSettings(high_water=70_000, low_water=40_000, threads=1)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = self.started(MemoryStorage(self.info))
+        self.reactor.pool = Later()
+        self.told: list[str] = []
+        self.unwatch = self.disk.watch(lambda: self.told.append("pause"), lambda: self.told.append("resume"))
+
+    def test_peers_pause_above_the_high_mark_and_resume_below_the_low_one(self) -> None:
+        kept = [self.store.keep(index, memoryview(self.pieces[index])) for index in (0, 1)]
+        self.assertEqual((self.told, self.disk.pending), ([], 65_536))
+        kept.append(self.store.keep(2, memoryview(self.pieces[2])))
+        self.assertEqual((self.told, self.disk.behind), (["pause"], True))
+        self.reactor.pool.run()
+        self.assertEqual(self.told, ["pause"])
+        self.reactor.turn()
+        self.assertEqual((self.told, self.disk.pending), (["pause", "resume"], 0))
+        for answer in kept:
+            self.assertTrue(self.successResultOf(answer).good)
+
+    def test_who_watches_late_is_told_and_who_ended_it_is_not(self) -> None:
+        for index in range(3):
+            self.store.keep(index, memoryview(self.pieces[index]))
+        late: list[str] = []
+        self.disk.watch(lambda: late.append("pause"), lambda: late.append("resume"))
+        self.unwatch()
+        self.reactor.pool.run()
+        self.reactor.turn()
+        self.assertEqual((late, self.told), (["pause", "resume"], ["pause"]))
+
+    def test_no_more_threads_run_than_allowed_and_replies_wake_the_reactor_once(self) -> None:
+        for index in range(3):
+            self.store.keep(index, memoryview(self.pieces[index]))
+        self.assertEqual(len(self.reactor.pool.waiting), 1)
+        self.reactor.pool.run()
+        self.assertEqual(len(self.reactor.replies), 1)
+
+    def test_a_failure_to_write_is_no_longer_pending(self) -> None:
+        def write(index: int, begin: int, view: memoryview) -> None:
+            raise StorageError("share", "broken")
+
+        self.store._storage.write = write
+        answer = self.store.keep(0, memoryview(self.pieces[0]))
+        self.reactor.pool.run()
+        self.fail_with(answer, StorageError)
+        self.assertEqual(self.disk.pending, 0)
+
+
+class Reading(StoreTestCase):
     def test_a_block_is_read_and_its_neighbours_are_cached(self) -> None:
-        store = self.disk.open(MemoryStorage(self.info, self.content), self.info)
-        self.assertEqual(self.fire(store.start()).have.count, 4)
+        store, storage = self.seed()
         self.assertIsNone(store.cached(1, 16384, 16384))
         self.assertEqual(self.fire(store.read(1, 0, 16384)), self.content[32768 : 32768 + 16384])
         self.assertEqual(store.cached(1, 16384, 16384), self.content[49152:65536])
+        self.assertEqual((storage.reads, storage.bytes_read), (1, 32768))
+
+    def test_what_is_cached_is_there_at_once_and_read_only(self) -> None:
+        store, _ = self.seed()
+        self.fire(store.read(3, 0, 100))
+        view = self.successResultOf(store.read(3, 27_000, 768))
+        self.assertEqual(view, self.pieces[3][27_000:])
+        self.assertTrue(view.readonly)
+
+    def test_readers_of_one_piece_share_one_read(self) -> None:
+        store, storage = self.seed()
+        self.reactor.pool = Later()
+        answers = [store.read(1, begin, 16384) for begin in (0, 16384, 0)]
+        answers[2].cancel()
+        self.failureResultOf(answers[2], CancelledError)
+        self.reactor.pool.run()
+        self.assertEqual(self.fire(answers[0]), self.pieces[1][:16384])
+        self.assertEqual(self.fire(answers[1]), self.pieces[1][16384:])
+        self.assertEqual(storage.reads, 1)
+
+    def test_readers_of_one_piece_share_its_failure(self) -> None:
+        store, storage = self.seed()
+        del storage._pieces[1]
+        for answer in [store.read(1, begin, 16384) for begin in (0, 16384)]:
+            self.fail_with(answer, StorageError)
+        self.assertEqual(self.disk.cache.memory.used, 0)
+
+    def test_a_piece_that_is_not_here_is_not_read(self) -> None:
+        store = self.started(MemoryStorage(self.info))
+        self.fail_with(store.read(0, 0, 16384), LocalProtocolError)
+
+    def test_what_is_no_block_is_not_read(self) -> None:
+        store, _ = self.seed()
+        self.fail_with(store.read(0, 32767, 2), LocalProtocolError)
+
+    def test_the_last_used_stay_cached_and_the_bytes_are_bounded(self) -> None:
+        self.settings = DiskSettings(read_cache=70_000)
+        self.boot()
+        store, _ = self.seed()
+        for index in (0, 1, 0, 2):
+            self.fire(store.read(index, 0, 1))
+        cached = [index for index in range(4) if store.cached(index, 0, 1) is not None]
+        self.assertEqual(cached, [0, 2])
+        self.assertEqual(self.disk.cache.memory.used, 65_536)
+
+    def test_two_torrents_never_see_each_others_blocks(self) -> None:
+        store, _ = self.seed()
+        self.fire(store.read(0, 0, 1))
+        other, _ = self.seed()
+        self.assertIsNone(other.cached(0, 0, 1))
+
+    def test_long_pieces_are_read_in_parts(self) -> None:
+        self.settings = DiskSettings(read_ahead=20_000)
+        self.boot()
+        store, storage = self.seed()
+        self.assertEqual(self.fire(store.read(0, 0, 16384)), self.content[:16384])
+        self.assertEqual(storage.bytes_read, 20_000)
+        self.assertEqual(self.fire(store.read(0, 16384, 16384)), self.content[16384:32768])  # over both parts
+        self.assertEqual(self.fire(store.read(0, 30_000, 2768)), self.content[30_000:32768])
+
+    def test_slow_peers_cannot_hold_more_than_the_budget(self) -> None:
+        self.settings = DiskSettings(read_cache=32768, read_memory=70_000)
+        self.boot()
+        store, storage = self.seed()
+        held = [self.fire(store.read(index, 0, 16384)) for index in (0, 1)]
+        self.assertEqual(self.disk.cache.memory.used, 65_536)
+        storage.bytes_read = 0
+        held.append(self.fire(store.read(2, 0, 16384)))
+        self.assertEqual((storage.bytes_read, self.disk.cache.memory.used), (16384, 65_536))
+        self.assertEqual(held[2], self.pieces[2][:16384])
+        held.clear()
+        self.assertLessEqual(self.disk.cache.memory.used, 32768)
+        self.fire(store.read(2, 0, 16384))
+        self.assertEqual(storage.bytes_read, 16384 + 32768)
+
+    def test_a_closed_torrent_leaves_nothing_in_memory(self) -> None:
+        store, _ = self.seed()
+        self.fire(store.read(0, 0, 1))
+        self.fire(store.close())
+        self.assertEqual(self.disk.cache.memory.used, 0)
+
+
+class Restarting(StoreTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.save = self.root / "save"
+        self.file = self.save / "share" / "b" / "d"
+        self.boot()
+
+    def open(self) -> Store:
+        return self.disk.open(FileStorage(self.save, self.info), self.info, Journal(self.root / "journal"))
+
+    def download(self, *indices: int, stop: bool = True) -> None:
+        store = self.open()
+        self.fire(store.start())
+        for index in indices or range(4):
+            self.assertTrue(self.fire(store.keep(index, memoryview(self.pieces[index]))).good)
+        if stop:
+            self.fire(store.close())
+        else:
+            self.reactor.advance(10)
+            self.reactor.turn()
+        self.boot()
+
+    def run_all(self) -> None:
+        while self.reactor.pool.waiting or self.reactor.replies:
+            self.reactor.pool.run()
+            self.reactor.turn()
+
+    def restart(self, **how: bool) -> tuple[list[int], int]:
+        store = self.open()
+        recovered = self.fire(store.start(**how))
+        self.assertEqual(recovered.have, store.have)
+        return list(recovered.have), recovered.checked
+
+    def flip(self, at: int) -> None:
+        with self.file.open("r+b") as file:
+            file.seek(at)
+            byte = file.read(1)
+            file.seek(at)
+            file.write(bytes([byte[0] ^ 1]))
+        os.utime(self.file, ns=(1, 1))  # the clock may not have moved on since
+
+    def test_after_a_clean_stop_nothing_is_hashed(self) -> None:
+        self.download(0, 2)
+        self.assertEqual(self.restart(), ([0, 2], 0))
+
+    def test_bytes_flipped_while_stopped_are_not_served(self) -> None:
+        self.download()
+        self.flip(60_000)
+        self.assertEqual(self.restart(), ([0, 1, 2], 3))
+
+    def test_after_a_crash_a_file_that_was_replaced_is_hashed(self) -> None:
+        self.download(stop=False)
+        content = bytearray(self.file.read_bytes())
+        content[60_000] ^= 1
+        (self.save / "new").write_bytes(content)
+        (self.save / "new").replace(self.file)
+        self.assertEqual(self.restart(), ([0, 1, 2], 3))
+
+    def test_after_a_crash_a_file_that_shrank_is_wanted_again(self) -> None:
+        self.download(stop=False)
+        os.truncate(self.file, 60_000)
+        self.assertEqual(self.restart(), ([0, 1, 2], 1))
+
+    def test_a_deleted_file_is_wanted_again(self) -> None:
+        self.download()
+        self.file.unlink()
+        self.assertEqual(self.restart(), ([0], 1))
+        self.assertEqual(self.file.stat().st_size, 0)
+
+    def test_a_save_folder_that_is_gone_is_an_error_and_is_not_made(self) -> None:
+        self.download()
+        self.save.rename(self.root / "elsewhere")
+        self.fail_with(self.open().start(), StorageError)
+        self.assertFalse(self.save.exists())
+
+    def test_an_empty_mount_point_is_an_error_and_stays_empty(self) -> None:
+        self.download()
+        self.save.rename(self.root / "elsewhere")
+        self.save.mkdir()
+        store = self.open()
+        self.fail_with(store.start(), StorageError)
+        self.assertEqual(list(self.save.iterdir()), [])
+        self.save.rmdir()
+        (self.root / "elsewhere").rename(self.save)  # and when it is back, all is well
+        self.assertTrue(self.fire(store.start()).have.complete)
+
+    def test_without_a_journal_what_is_there_is_found_by_its_hash(self) -> None:
+        self.download()
+        (self.root / "journal").unlink()
+        self.assertEqual(self.restart(), ([0, 1, 2, 3], 4))
+
+    def test_holes_are_not_read(self) -> None:
+        self.info = make_info(
+            self.content
+        )  # of one file, so that its pieces begin where the disk's blocks do
+        self.download(0, 3)
+        (self.root / "journal").unlink()
+        storage = FileStorage(self.save, self.info)
+        read: list[int] = []
+        read_into = storage.read_into
+        storage.read_into = lambda index, begin, view: read.append(index) or read_into(index, begin, view)
+        self.fire(self.disk.open(storage, self.info).start())
+        self.assertNotIn(2, read)
+
+    def test_files_that_nothing_vouches_for_are_not_written_over_unless_forced(self) -> None:
+        self.file.parent.mkdir(parents=True)
+        self.file.write_bytes(b"something of mine")
+        error = self.fail_with(self.open().start(), StorageError)
+        self.assertIn("share/b/d", str(error))
+        self.assertEqual(self.file.read_bytes(), b"something of mine")
+        self.assertEqual(self.restart(force=True), ([], 1))
+
+    def test_a_recheck_believes_nothing(self) -> None:
+        self.download()
+        store = self.open()
+        self.fire(store.start())
+        self.flip(60_000)
+        seen: list[tuple[int, int]] = []
+        recovered = self.fire(store.recheck(lambda done, total: seen.append((done, total))))
+        self.assertEqual((list(recovered.have), recovered.checked), ([0, 1, 2], 4))
+        self.assertEqual(seen[-1], (len(self.content), len(self.content)))
+        self.assertTrue(self.fire(store.keep(3, memoryview(self.pieces[3]))).good)
+        self.fire(store.close())
+        self.boot()
+        self.assertEqual(self.restart(), ([0, 1, 2, 3], 0))
+
+    def test_a_piece_a_peer_calls_bad_is_looked_at_again(self) -> None:
+        self.download()
+        store = self.open()
+        self.fire(store.start())
+        self.fire(store.read(3, 0, 1))
+        self.flip(60_000)
+        self.assertTrue(self.fire(store.check(2)))
+        self.assertFalse(self.fire(store.check(3)))
+        self.assertIsNone(store.cached(3, 0, 1))
+        self.fail_with(store.read(3, 0, 1), LocalProtocolError)
+        self.fire(store.close())
+        self.boot()
+        self.assertEqual(self.restart(), ([0, 1, 2], 0))
+
+    def test_a_piece_of_zeros_in_a_hole_is_right(self) -> None:
+        self.content = bytes(len(CONTENT))
+        self.info = make_info(self.content, [("a", 40_000), ("b/c", 0), ("b/d", len(self.content) - 40_000)])
+        for name, size in (("a", 40_000), ("b/c", 0), ("b/d", len(self.content) - 40_000)):
+            path = self.save / "share" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.truncate(size)
+        self.assertEqual(self.restart()[0], [0, 1, 2, 3])
+
+    def test_closing_while_it_checks_ends_the_check(self) -> None:
+        self.download()
+        (self.root / "journal").unlink()
+        self.reactor.pool = Later()
+        store = self.open()
+        starting = store.start()
+        closing = store.close()
+        self.run_all()
+        self.successResultOf(closing)
+        self.failureResultOf(starting, CancelledError)
+
+    def test_stopping_the_disk_closes_every_torrent_cleanly(self) -> None:
+        store = self.open()
+        self.fire(store.start())
+        answer = store.keep(1, memoryview(self.pieces[1]))
+        self.fire(self.disk.stop())
+        self.assertTrue(self.successResultOf(answer).good)
+        self.assertRaises(LocalProtocolError, self.open)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.boot()
+        self.assertEqual(self.restart(), ([1], 0))
+
+    def test_what_was_kept_while_it_closed_is_in_the_journal(self) -> None:
+        store = self.open()
+        self.fire(store.start())
+        self.reactor.pool = Later()
+        answer = store.keep(2, memoryview(self.pieces[2]))
+        closing = store.close()
+        self.run_all()
+        self.assertTrue(self.successResultOf(answer).good)
+        self.successResultOf(closing)
+        self.boot()
+        self.assertEqual(self.restart(), ([2], 0))
+
+
+class OtherStorages(StoreTestCase):
+    def test_an_empty_torrent_starts_and_stops(self) -> None:
+        info: Info = make_info(b"")
+        store = self.disk.open(FileStorage(self.root, info), info, Journal(self.root / "journal"))
+        self.assertTrue(self.fire(store.start()).have.complete)
+        self.fire(store.close())
+        self.assertEqual((self.root / "share").read_bytes(), b"")
