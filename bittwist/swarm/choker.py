@@ -112,10 +112,10 @@ class Choker:
                 slots -= 1
             else:
                 others -= 1
-            if slots < 0:
-                break
             if peer.interested or others >= 0:
                 earned.append(peer.key)
+            if slots == 0:
+                break
         return tuple(earned)
 
     def _by_chance(self, peers: Sequence[PeerRates], count: int, now: float) -> list[PeerKey]:
