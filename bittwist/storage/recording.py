@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from bittwist.errors import StorageError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.info import Info
-from bittwist.storage.interfaces import IStorage, Place
+from bittwist.storage.interfaces import IStorage
 from bittwist.storage.resume import Journal
 from bittwist.storage.workers import DiskReactor, Lane
 
@@ -147,4 +147,5 @@ class Recording:
 def begin(journal: Journal, info: Info, have: Bitfield, storage: IStorage) -> None:
     """In a disk thread: write down what is durably there at the start."""
     place = storage.place()
-    journal.begin(info, have, place if place is not None else Place(0, 0), storage.stamps())
+    if place is not None:  # else nothing can be there
+        journal.begin(info, have, place, storage.stamps())

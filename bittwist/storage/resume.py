@@ -68,6 +68,7 @@ class Journal:
         self._file: KeptFile = file if file is not None else StateFile(path)
         self._end: int | None = None  # where the next record goes; None before `begin`
         self._base = 0  # where it ended when it was last written anew
+        self._info: Info | None = None
         self._stopped = False
 
     def read(self, info: Info) -> Journaled | None:
@@ -91,26 +92,34 @@ class Journal:
             )
         )
         self._file.replace(content)
+        self._info = info
         self._end = self._base = len(content)
         self._stopped = False
 
     def append(self, kept: Iterable[int] = (), lost: Iterable[int] = ()) -> None:
         """Add pieces that are durably on disk now, and pieces that are no longer right."""
         self._append(_record(_LOST, _indices(lost)) + _record(_KEPT, _indices(kept)))
+        self._shorten()
 
     def stop(self, stamps: Sequence[FileStamp | None]) -> None:
         """Add what the files look like after the last write: the clean stop."""
         self._append(_record(_STOPPED, _stamps(stamps)))
         self._stopped = True
 
-    def long(self, info: Info) -> bool:
-        """Whether it has grown so much that it is better written anew."""
-        return self._end is not None and self._end - self._base > SLACK + 4 * info.geometry.num_pieces
-
     def remove(self) -> None:
         """Delete it: the torrent is gone or complete."""
         self._file.remove()
         self._end = None
+
+    def _shorten(self) -> None:
+        """Write it anew, saying the same, when pieces have come and gone so often that it is long."""
+        if self._info is None or self._end is None:
+            return
+        if self._end - self._base <= SLACK + 4 * self._info.geometry.num_pieces:
+            return
+        journaled = self.read(self._info)
+        if journaled is not None:
+            self.begin(self._info, journaled.have, journaled.place, journaled.begun)
 
     def _append(self, content: bytes) -> None:
         if self._end is None or self._stopped:

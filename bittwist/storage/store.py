@@ -73,6 +73,7 @@ class Store:
         self._recording: Recording | None = None  # None until started, and after a stop
         self._starting: Deferred[Recovered] | None = None
         self._doubtful: frozenset[int] = frozenset()  # written, but the sync failed: never trusted again
+        self._ours = False  # all that is there was looked at, and is ours to write over
         self._closed = False
         self.have = Bitfield(info.geometry.num_pieces)
 
@@ -174,7 +175,7 @@ class Store:
                 have.add(index)
             for index in self._doubtful:
                 have.discard(index)
-            if not force:
+            if not force and not self._ours:
                 self._refuse_strangers(found, have)
             await self._lane.submit(lambda: self._settle(have, bool(good)))
             self.have = have
@@ -224,9 +225,15 @@ class Store:
         if hashed:
             # They were read from memory, perhaps: no record before the disk has them (SECURITY.md F2).
             self._storage.sync(everything=True)
-            if self._journal is not None and self._storage.place() is not None:
-                begin(self._journal, self._info, have, self._storage)  # should there be no room to prepare
-        self._storage.prepare()
+        self._ours = True
+        try:
+            self._storage.prepare()
+        except StorageError:
+            self._note_down(have)  # what was made before the room ended is ours when it is tried again
+            raise
+        self._note_down(have)
+
+    def _note_down(self, have: Bitfield) -> None:
         if self._journal is not None:
             begin(self._journal, self._info, have, self._storage)
 

@@ -144,14 +144,13 @@ class Journals(SynchronousTestCase):
         self.path.mkdir(parents=True)
         self.assertRaises(StorageError, self.read)
 
-    def test_it_grows_long_and_is_short_again_when_begun(self) -> None:
+    def test_it_grows_no_longer_than_its_bound_and_goes_on_saying_the_same(self) -> None:
         self.begin()
-        self.assertFalse(self.journal.long(INFO))
         with mock.patch("bittwist.storage.resume.SLACK", 1000):
-            while not self.journal.long(INFO):
-                self.journal.append(kept=[1], lost=[1])
-            self.begin()
-            self.assertFalse(self.journal.long(INFO))
+            for number in range(200):
+                self.journal.append(kept=[1 + number % 2], lost=[2 - number % 2])
+                self.assertLess(self.path.stat().st_size, 2000)
+                self.assertEqual(self.read(), Journaled(have(0, 3, 1 + number % 2), PLACE, STAMPS, None))
 
     def test_it_is_removed(self) -> None:
         self.begin()
