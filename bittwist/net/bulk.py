@@ -94,7 +94,7 @@ class Bulk:
         vars(transport).update(doRead=self._do_read, doWrite=self._do_write)  # these hide the methods
 
     def send(self, buffers: Sequence[bytes | memoryview], size: int) -> None:
-        """Queue these (byte views, `size` bytes in all), which must stay unchanged until they are sent."""
+        """Queue these byte views, none empty, `size` bytes in all; they must stay unchanged until sent."""
         transport = self._transport
         if not transport.connected or transport._writeDisconnected:
             return

@@ -35,8 +35,10 @@ class Listener:
         """Fires with the address listened on; NetworkError where none of the ports is free."""
         if self._port is not None or self._starting is not None:
             raise LocalProtocolError("the listener is started already")
-        self._starting = Deferred.fromCoroutine(self._start())
-        return self._starting
+        starting = Deferred.fromCoroutine(self._start())
+        if not starting.called:
+            self._starting = starting
+        return starting
 
     def stop(self) -> Deferred[None]:
         """Close the port; fires when it is closed."""

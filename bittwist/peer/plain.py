@@ -42,7 +42,7 @@ class Plain:
         return self._queued + self._handed_over
 
     def send(self, buffers: Sequence[bytes | memoryview], size: int) -> None:
-        """Queue these byte views, `size` bytes in all."""
+        """Queue these byte views, none empty, `size` bytes in all."""
         if not self._finishing:
             self._queue.extend(map(memoryview, buffers))
             self._queued += size

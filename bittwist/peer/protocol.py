@@ -265,6 +265,8 @@ class PeerProtocol(Protocol):
                 deferred.callback(self)
 
     def _put(self, data: bytes | memoryview) -> None:
+        if not data:
+            return
         self._out.append(data)
         self._out_size += len(data)
         if not self._in_turn and self._flush_call is None:
