@@ -74,8 +74,8 @@ class HttpClient:
         self._reactor = reactor
         self._network = network
         self._settings = settings
-        roots = platformTrust() if trust is None else trustRootFromCertificates(trust)  # type: ignore[no-untyped-call]  # untyped in Twisted
-        checked = BrowserLikePolicyForHTTPS(roots)  # type: ignore[no-untyped-call]  # untyped in Twisted
+        roots = platformTrust() if trust is None else trustRootFromCertificates(trust)
+        checked = BrowserLikePolicyForHTTPS(roots)
         self._tls = HostnameCachingHTTPSPolicy(checked)
         self._room = DeferredSemaphore(settings.max_concurrent)
 
@@ -163,7 +163,7 @@ class _Fetch:
             lambda host: address_refusal(host, url, self._purpose, hop=hop, was_global=self._was_global),
             self._settings.connect_timeout,
         )
-        agent = Agent.usingEndpointFactory(self._reactor, TlsWhereAsked(self._reactor, line, self._tls))  # type: ignore[no-untyped-call]  # untyped in Twisted
+        agent = Agent.usingEndpointFactory(self._reactor, TlsWhereAsked(self._reactor, line, self._tls))
         try:
             response = await agent.request(b"GET", str(url).encode("ascii"), self._headers(url, headers))
             line.answered()

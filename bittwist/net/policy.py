@@ -154,7 +154,7 @@ class Network:
     def listen_on(self, description: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Accept connections where a Twisted endpoint string says, such as `tcp:6969`."""
         try:
-            endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)  # type: ignore[no-untyped-call]  # Twisted leaves it untyped
+            endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)
         except (ValueError, TypeError, KeyError) as problem:  # how endpoint parsers refuse a description
             return fail(NetworkError(description, f"not an endpoint to listen on ({problem})"))
         return endpoint.listen(factory).addErrback(_as_network_error, description)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -63,12 +63,17 @@ class AnnouncerCase(SynchronousTestCase):
         self.log: list[tuple[str, Event]] = []
         self.trackers: dict[str, ScriptedTracker] = {}
         self.found: list[tuple[tuple[Address, ...], str]] = []
+        self.found_hook: Callable[[], object] = lambda: None
         self.left = 1000
 
     def tracker(self, url: str) -> ScriptedTracker:
         if url.startswith("udp:"):
             raise TrackerFailure("trackers are not asked over udp", math.inf)
         return self.trackers.setdefault(url, ScriptedTracker(self.log, url))
+
+    def take(self, peers: Sequence[Address], source: str) -> None:
+        self.found.append((tuple(peers), source))
+        self.found_hook()
 
     def announcer(
         self,
@@ -87,7 +92,7 @@ class AnnouncerCase(SynchronousTestCase):
             tiers,
             InfoHash(v1=b"h" * 20),
             lambda: AnnounceState(self.left, 10, 20, 6881, b"p" * 20, b"key"),
-            lambda peers, source: self.found.append((tuple(peers), source)),
+            self.take,
             Random(seed),
             settings,
         )
@@ -123,6 +128,11 @@ class EventTests(AnnouncerCase):
             ],
         )
         self.assertEqual(self.found, [((PEER,), "tracker")])
+
+    def test_starting_twice_is_starting_once(self) -> None:
+        self.started(["a"]).start()
+        self.clock.advance(0)
+        self.assertEqual(self.trackers["a"].events, [Event.STARTED])
 
     def test_an_announce_in_between_carries_no_event(self) -> None:
         self.started(["a"])
@@ -408,6 +418,21 @@ class StopTests(AnnouncerCase):
         announcer.start()
         self.successResultOf(announcer.stop())
         self.assertEqual((self.log, self.clock.getDelayedCalls()), ([], []))
+
+    def test_a_bug_of_ours_does_not_keep_us_from_stopping(self) -> None:
+        announcer = self.started(["a"], ["b"])
+        self.trackers["a"].reply = ZeroDivisionError()
+        self.successResultOf(announcer.stop())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.trackers["b"].events, [Event.STARTED, Event.STOPPED])
+
+    def test_one_who_takes_the_peers_may_stop_us(self) -> None:
+        announcer = self.announcer([["a"]])
+        self.found_hook = announcer.stop
+        announcer.start()
+        self.clock.advance(0)
+        self.assertEqual(self.trackers["a"].events, [Event.STARTED, Event.STOPPED])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_may_start_again(self) -> None:
         announcer = self.started(["a"])

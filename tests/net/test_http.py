@@ -136,6 +136,10 @@ class FetchTests(HttpCase):
         problem = self.refusal("http://2.2.2.2:81/x?passkey=secret")
         self.assertEqual(problem.reason, "connection refused")
 
+    def test_a_name_that_may_look_like_another_is_not_even_looked_up(self) -> None:
+        self.assertIn("international", self.refusal("http://xn--trcker-4ve.example/announce").reason)
+        self.assertEqual(self.names.lookups, [])
+
     def test_a_name_that_does_not_exist_says_so(self) -> None:
         self.assertEqual(self.refusal("http://nowhere.example/").reason, "no such host")
 
