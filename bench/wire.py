@@ -51,9 +51,7 @@ class Seed:
         room = (AHEAD - peer.unsent) // BLOCK
         if room > 0 and self.asked:
             now, self.asked = self.asked[:room], self.asked[room:]
-            peer.send_blocks(
-                [Piece(r.index, r.begin, self.piece[r.begin : r.begin + r.length]) for r in now]
-            )
+            peer.send_blocks([Piece(r.index, r.begin, self.piece[r.begin : r.begin + r.length]) for r in now])
 
     drained = settled
 

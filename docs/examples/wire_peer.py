@@ -3,7 +3,7 @@
 The peer wire protocol by itself, without a session: run it with `python wire_peer.py`.
 """
 
-from twisted.internet import defer, endpoints, task
+from twisted.internet import defer, endpoints, error, task
 
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.peer import PeerFactory
@@ -16,8 +16,8 @@ PIECE = b"sixteen thousand bytes are a block; these are fewer"
 class MyPeer:
     """Sends the piece to whoever asks, and asks whoever unchokes it."""
 
-    def __init__(self, done=None):
-        self.done = done
+    def __init__(self):
+        self.done = defer.Deferred()
 
     def handshaken(self, peer, handshake):
         print("shook hands with", peer.address)
@@ -30,20 +30,22 @@ class MyPeer:
             case Request(index, begin, length):
                 peer.send(Piece(index, begin, PIECE[begin : begin + length]))
             case Piece(_, _, block):
-                self.done.callback(bytes(block))
+                print("received:", bytes(block).decode())
+                peer.close(error.ConnectionDone())
 
     def lost(self, peer, reason):
-        print("lost", peer.address)
+        self.done.callback(reason)
 
 
 async def main(reactor):
-    done = defer.Deferred()
-    seed = PeerFactory(reactor, b"-XX0001-aaaaaaaaaaaa", {TORRENT: MyPeer()}.get)
-    leech = PeerFactory(reactor, b"-XX0001-bbbbbbbbbbbb", {TORRENT: MyPeer(done)}.get)
+    one, other = MyPeer(), MyPeer()
+    seed = PeerFactory(reactor, b"-XX0001-aaaaaaaaaaaa", {TORRENT: one}.get)
+    leech = PeerFactory(reactor, b"-XX0001-bbbbbbbbbbbb", {TORRENT: other}.get)
     port = await endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(seed)
     there = endpoints.clientFromString(reactor, f"tcp:127.0.0.1:{port.getHost().port}")
     await there.connect(leech.outgoing(TORRENT))
-    print("received:", (await done).decode())
+    await one.done
+    await other.done
     await port.stopListening()
 
 
