@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from bittwist.address import Address
-from bittwist.app.report import duration, size
+from bittwist.app.wording import duration, printable, size
 from bittwist.session.statistics import TorrentStatistics
 
 
@@ -42,7 +42,7 @@ class BarReport:
         if now.upload_rate or now.complete:
             told.insert(-1, f"up {size(now.upload_rate)}/s")
         name = now.name if len(now.name) <= 30 else now.name[:29] + "…"
-        description = f"{name.translate(_UNPRINTABLE)} ({now.state.value})".replace("[", r"\[")
+        description = f"{printable(name)} ({now.state.value})".replace("[", r"\[")
         self._bar.update(
             self._task,
             description=description,
@@ -63,6 +63,3 @@ class BarReport:
 
     def close(self) -> None:
         self._bar.stop()
-
-
-_UNPRINTABLE = {code: "_" for code in (*range(0x20), *range(0x7F, 0xA0))}  # a name must not move the cursor

@@ -111,7 +111,7 @@ def seed(
     from bittwist.app import transfer
     from bittwist.app.report import report
     from bittwist.app.run import run
-    from bittwist.app.sources import read_torrent
+    from bittwist.app.torrentfile import read_torrent
 
     metainfo = read_torrent(torrent)
     return run(

@@ -9,6 +9,7 @@ from typing import Protocol
 import click
 
 from bittwist.address import Address
+from bittwist.app.wording import duration, size
 from bittwist.session.statistics import TorrentStatistics
 
 PLAIN_EVERY = 10  # of the half-second looks: a line each five seconds reads well in a log
@@ -105,19 +106,3 @@ def sentence(now: TorrentStatistics) -> str:
         f"{percent:.1f} % of {size(now.total)}, down {size(now.download_rate)}/s, "
         f"up {size(now.upload_rate)}/s, {now.peers} peers{remaining}"
     )
-
-
-def size(count: float) -> str:
-    """A number of bytes to read: `1.5 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def duration(seconds: float) -> str:
-    """A time to read: `1:02:03`, or `2:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

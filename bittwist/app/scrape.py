@@ -9,7 +9,7 @@ import click
 from twisted.internet.defer import Deferred, gatherResults
 
 from bittwist.announce.values import ScrapeEntry
-from bittwist.app.sources import read_torrent
+from bittwist.app.torrentfile import read_torrent
 from bittwist.discovery.http import HttpTracker
 from bittwist.errors import BitTwistError, MagnetError, MetainfoError
 from bittwist.metainfo.infohash import InfoHash

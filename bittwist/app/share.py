@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from twisted.web.static import Data
 
 from bittwist.address import Address
 from bittwist.app.report import Report
-from bittwist.app.transfer import Goal, Port, checked, seeding
+from bittwist.app.transfer import Goal, Port, checked, seeding, seeding_session
 from bittwist.errors import BitTwistError
 from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.magnet import Magnet
@@ -25,6 +26,7 @@ from bittwist.net.site import make_site
 from bittwist.peer.protocol import address_of
 from bittwist.session import Session
 from bittwist.storage.hashing import create_torrent
+from bittwist.storage.locate import locate
 from bittwist.tracker import Tracker, TrackerSettings
 
 TORRENT_TYPE = "application/x-bittorrent"
@@ -37,20 +39,23 @@ async def share(
     """Share `path` until cancelled; the exit code."""
     host = address if address is not None else own_address()
     tracker = Tracker(reactor, TrackerSettings())
-    session = Session(reactor, port.settings())
     tracker.startService()
-    session.startService()
+    session: Session | None = None
     listening = None
+    over = Event()  # tells the hashing threads to give up
     try:
         root = Resource()
         listening = await Network(reactor).listen("0.0.0.0", http_port, make_site(reactor, root))
         base = f"http://{Address(host, address_of(listening.getHost()).port)}"
         metainfo = await deferToThreadPool(
-            reactor, reactor.getThreadPool(), _create, path, f"{base}/announce"
+            reactor, reactor.getThreadPool(), _create, path, f"{base}/announce", over
         )
         url = _serve(root, tracker, metainfo, base)
+        located = locate(metainfo.info, path)
+        session = seeding_session(reactor, port, located)
+        session.startService()
         report.listening(await session.when_listening())
-        torrent = await session.add(metainfo, path.parent)
+        torrent = await session.add(metainfo, located.root)
         await checked(reactor, torrent)
         click.echo("To fetch it elsewhere:\n")
         click.echo(f"    bittwist download {url}\n")
@@ -61,15 +66,17 @@ async def share(
         report.failed(str(error))
         return 1
     finally:
+        over.set()
         report.close()
-        await session.stopService()
+        if session is not None:
+            await session.stopService()
         if listening is not None:
             await maybeDeferred(listening.stopListening)
         await tracker.stopService()
 
 
-def _create(path: Path, announce: str) -> Metainfo:
-    return create_torrent(path, CreateOptions(trackers=((announce,),)))
+def _create(path: Path, announce: str, over: Event) -> Metainfo:
+    return create_torrent(path, CreateOptions(trackers=((announce,),)), cancelled=over.is_set)
 
 
 def _serve(root: Resource, tracker: Tracker, metainfo: Metainfo, base: str) -> str:

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from bittwist.errors import FetchError, MetainfoError, StorageError
+from bittwist.app.torrentfile import read_torrent
+from bittwist.errors import FetchError, MetainfoError
 from bittwist.metainfo.magnet import Magnet
-from bittwist.metainfo.metainfo import Metainfo
+from bittwist.metainfo.metainfo import MAX_TORRENT, Metainfo
 from bittwist.net.http import HttpClient, Purpose
 from bittwist.net.policy import Network, NetworkSettings
-
-MAX_TORRENT = 10 << 20  # bytes of a torrent file (SECURITY.md A10)
-
-
-def read_torrent(path: str) -> Metainfo:
-    """Read a torrent file; StorageError where it cannot be read, MetainfoError where it is none."""
-    file = Path(path)
-    try:
-        if file.stat().st_size > MAX_TORRENT:
-            raise MetainfoError(f"{path}: larger than a torrent file can be ({MAX_TORRENT} bytes)")
-        data = file.read_bytes()
-    except OSError as error:
-        raise StorageError(path, error.strerror or str(error)) from error
-    try:
-        return Metainfo.parse(data)
-    except MetainfoError as error:
-        raise MetainfoError(f"{path}: {error.reason}") from error
 
 
 def find(reactor: Any, source: str, bind: str | None = None) -> Deferred[Metainfo | Magnet]:

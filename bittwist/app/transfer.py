@@ -20,6 +20,8 @@ from bittwist.metainfo.metainfo import Metainfo
 from bittwist.net.policy import NetworkSettings
 from bittwist.session import Session, SessionSettings, Torrent
 from bittwist.session.lifecycle import State
+from bittwist.storage.files import FileStorage
+from bittwist.storage.locate import Located, locate
 
 LOOK_EVERY = 0.5  # seconds between progress reports
 STATE_FOLDER = ".bittwist"  # in the download folder, until the download is complete
@@ -94,20 +96,30 @@ async def seed(
     reactor: Any, metainfo: Metainfo, path: Path, port: Port, peers: Sequence[str], report: Report
 ) -> int:
     """Seed the files at `path`, or in it, until cancelled; the exit code."""
-    session = Session(reactor, port.settings())
+    located = locate(metainfo.info, path)
+    try:
+        whole(metainfo.info, located)
+    except StorageError as error:
+        report.failed(str(error))
+        report.close()
+        return 1
+    session = seeding_session(reactor, port, located)
 
     async def transfer(torrent: Torrent) -> None:
         await checked(reactor, torrent)
         report.complete(str(path))
         await seeding(reactor, torrent, Goal(), report)
 
-    try:
-        folder = holder(metainfo.info, path)
-    except BitTwistError as error:
-        report.failed(str(error))
-        report.close()
-        return 1
-    return await _with(reactor, session, metainfo, folder, peers, False, report, transfer)
+    return await _with(reactor, session, metainfo, located.root, peers, False, report, transfer)
+
+
+def seeding_session(reactor: Any, port: Port, located: Located) -> Session:
+    """A session that keeps nothing, for files that have any names."""
+    return Session(
+        reactor,
+        port.settings(),
+        storage=lambda _path, info: FileStorage(located.root, info, paths=located.paths),
+    )
 
 
 async def _with(
@@ -189,26 +201,12 @@ def root(torrent: Torrent) -> str:
     return safe_paths(metainfo.info)[0].parts[0]
 
 
-def holder(info: Info, path: Path) -> Path:
-    """The folder that holds the torrent's files, given that folder or the shared file or folder itself.
-
-    StorageError, naming the first file that is missing or has another size, where neither fits.
-    """
-    paths = [
-        (safe, entry)
-        for safe, entry in zip(safe_paths(info), info.files)
-        if not (entry.is_pad or entry.symlink)
-    ]
-    trouble: StorageError | None = None
-    for folder in (path, path.parent):
-        if folder is path.parent and path.name != paths[0][0].parts[0]:
-            continue
-        missing = next(((p, e) for p, e in paths if not _fits(folder / p, e.size)), None)
-        if missing is None:
-            return folder
-        trouble = StorageError(str(folder / missing[0]), f"is not there with {missing[1].size} bytes")
-    assert trouble is not None
-    raise trouble
+def whole(info: Info, located: Located) -> None:
+    """StorageError, naming the first file that is missing or has another size, unless all are there."""
+    for entry, below in zip(info.files, located.paths):
+        path = located.root / below
+        if not (entry.is_pad or entry.is_symlink or _fits(path, entry.size)):
+            raise StorageError(str(path), f"is not there with {entry.size} bytes")
 
 
 def _fits(path: Path, size: int) -> bool:

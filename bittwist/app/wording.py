@@ -14,6 +14,13 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def duration(seconds: float) -> str:
+    """A time to read: `1:02:03`, or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def date(seconds: int) -> str:
     """A date from seconds since 1970, in UTC; `unknown` where the calendar ends (any integer may come)."""
     try:

@@ -46,6 +46,7 @@ class AnnounceState:
     port: int
     peer_id: bytes
     key: bytes | None = None
+    ip: str | None = None  # our address, where a tracker could not see the one that others can reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class Announcer:
                 event=event,
                 numwant=0 if event is Event.STOPPED else self._settings.numwant,
                 key=state.key,
+            ip=state.ip,
             )
         )
 

@@ -137,6 +137,8 @@ class Peers:
             talk.peer.resume()
 
     def tick(self, now: float) -> None:
+        if self.fetch is not None:
+            self.fetch.tick(now)
         for talk in self:
             talk.tick(now)
 

@@ -39,6 +39,7 @@ from bittwist.session.torrent import ONLY_V2, Surroundings, Torrent
 from bittwist.storage.disk import Disk
 from bittwist.storage.files import FileStorage
 from bittwist.storage.interfaces import IStorage
+from bittwist.storage.openfiles import OpenFiles
 
 
 class Session(Service):
@@ -79,6 +80,7 @@ class Session(Service):
         self._factory = PeerFactory(reactor, self.peer_id, self._lookup, settings=self.settings.peer)
         self._connector = Connector(reactor, self._network, self._factory)
         self._listener = self._make_listener()
+        self._open_files = OpenFiles()
         self._disk = Disk(reactor, self.settings.disk)
         self._disk.watch(self._pause, self._resume)
         keys = itertools.count(1)
@@ -253,7 +255,7 @@ class Session(Service):
             torrent.resume_peers()
 
     def _files(self, save_path: Path, info: Info) -> IStorage:
-        return FileStorage(save_path, info, allocation=self.settings.allocation)
+        return FileStorage(save_path, info, allocation=self.settings.allocation, open_files=self._open_files)
 
     def _announcer(self, torrent: Torrent) -> Announcer:
         def state() -> AnnounceState:
@@ -264,6 +266,7 @@ class Session(Service):
                 port=self._port,
                 peer_id=self.peer_id,
                 key=self._key,
+                ip=self.settings.external_address,
             )
 
         return Announcer(
