@@ -91,6 +91,8 @@ class EndpointListener:
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> Address:
+        if not self._endpoints:
+            raise NetworkError("no endpoint", "nowhere to listen")
         try:
             for endpoint in self._endpoints:
                 self._ports.append(await self._network.listen_on(endpoint, self._factory))

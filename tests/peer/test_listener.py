@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.address import Address
 from bittwist.errors import LocalProtocolError, NetworkError
-from bittwist.peer.listener import Listener
+from bittwist.peer.listener import EndpointListener, Listener
 
 
 class Port:
@@ -91,3 +91,37 @@ class ListenerTests(SynchronousTestCase):
         start.addErrback(lambda failure: None)
         self.successResultOf(listener.stop())
         self.assertTrue(start.called)
+
+
+class Endpoints:
+    """A network that can listen at some endpoint strings."""
+
+    def __init__(self, *free):
+        self.free = list(free)
+        self.ports = []
+
+    def listen_on(self, description, factory):
+        if description not in self.free:
+            return fail(NetworkError(description, "cannot listen"))
+        self.ports.append(Port(7000 + len(self.ports)))
+        return succeed(self.ports[-1])
+
+
+class EndpointListenerTests(SynchronousTestCase):
+    def listener(self, network, *endpoints):
+        return EndpointListener(network, ServerFactory(), endpoints)
+
+    def test_all_endpoints_are_listened_on_and_the_first_is_told(self):
+        network = Endpoints("a", "b")
+        listener = self.listener(network, "a", "b")
+        self.assertEqual(self.successResultOf(listener.start()), Address("127.0.0.1", 7000))
+        self.successResultOf(listener.stop())
+        self.assertEqual([port.stopped for port in network.ports], [True, True])
+
+    def test_where_one_cannot_be_had_none_is_left_open(self):
+        network = Endpoints("a")
+        self.failureResultOf(self.listener(network, "a", "b").start(), NetworkError)
+        self.assertEqual([port.stopped for port in network.ports], [True])
+
+    def test_without_endpoints_there_is_nothing_to_listen_on(self):
+        self.failureResultOf(self.listener(Endpoints()).start(), NetworkError)
