@@ -4,9 +4,10 @@ What is read must also be usable: its paths stay inside the folder, its arithmet
 written again.
 """
 
+from array import array
 from random import Random
 from resource import RUSAGE_SELF, getrusage
-from time import perf_counter
+from time import process_time
 
 from bittwist.errors import MetainfoError
 from bittwist.metainfo.bencode import encode
@@ -127,20 +128,20 @@ def use(metainfo):
 
 
 def test_mutated_torrents_are_read_or_refused_with_our_error():
-    """T2 (and its ceilings, in the soak run)."""
+    """T2. Its ceilings, in the soak run, are of CPU time: neighbours must not fail it."""
     random = Random(SEED)
     originals = corpus()
-    times = []
+    times = array("f")  # a list of a million floats would be the growth that is measured
     taken = 0
     before = getrusage(RUSAGE_SELF).ru_maxrss
     for _ in range(runs(10_000, 1_000_000)):
         data = mutated(random, random.choice(originals), originals)
-        start = perf_counter()
+        start = process_time()
         try:
             metainfo = Metainfo.parse(data)
         except MetainfoError:
             metainfo = None
-        times.append(perf_counter() - start)
+        times.append(process_time() - start)
         if metainfo is None:
             continue
         taken += 1
@@ -150,10 +151,10 @@ def test_mutated_torrents_are_read_or_refused_with_our_error():
             pass  # a name of which nothing is left
     assert taken > len(times) // 100, "the mutations are too wild to say anything"
     if SOAK:
-        times.sort()
-        assert times[len(times) * 99 // 100] <= 0.003
-        assert times[-1] <= 0.050
         assert getrusage(RUSAGE_SELF).ru_maxrss - before <= 32 << 10  # KiB
+        ordered = sorted(times)
+        assert ordered[len(ordered) * 99 // 100] <= 0.003
+        assert ordered[-1] <= 0.050
 
 
 def test_values_of_every_type_in_every_place_are_read_or_refused():
@@ -210,11 +211,11 @@ def test_depth_bombs_and_long_runs_cost_little():
         torrents.torrent(torrents.v1_single(name=b"/" * 1_000_000)),
         torrents.torrent(torrents.v1_single(name=b"a/" * 1_000_000)),
     ]
-    start = perf_counter()
+    start = process_time()
     for bomb in bombs:
         try:
             safe_paths(Metainfo.parse(bomb).info)
         except MetainfoError:
             pass
     if SOAK:
-        assert perf_counter() - start < 1
+        assert process_time() - start < 1
