@@ -1,8 +1,8 @@
 """A swarm on one machine: a tracker, a seed and two leeches, each a process of its own, over loopback.
 
 `make demo` runs it on about 256 MiB of made-up files, `make demo SHARE=path` on yours. It shows how the
-commands go together: `twistd bittwist-tracker`, `bittwist create`, `bittwist seed`, `bittwist download`. At the
-end every byte of both copies is compared. The exit code is 0 only if all is well; nothing is left running.
+commands go together: `twistd bittwist-tracker`, then `bittwist create`, `seed` and `download`. At the end
+every byte of both copies is compared. The exit code is 0 only if all is well; nothing is left running.
 """
 
 from __future__ import annotations

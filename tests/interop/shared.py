@@ -1,4 +1,4 @@
-"""One thing shared between a seed and a leech: its torrent, made by `bittwist create`, and where it arrives."""
+"""One thing shared between a seed and a leech: its torrent, by `bittwist create`, and where it arrives."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from tests.interop.clients import Aria2, Client, Libtorrent, Opentracker, Rtorrent, Transmission
 from tests.interop.content import differences, make_torrent, single_file
