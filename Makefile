@@ -35,7 +35,7 @@ types: $(TOOLS)  ## mypy, strict
 
 bench: $(TOOLS)  ## the figures of docs/measurements.md, measured here (about 15 minutes)
 	$(BIN)/python -m bench.transfer
-	$(BIN)/python -m bench.transfer --disk --runs 3 --only bittwist,libtorrent
+	$(BIN)/python -m bench.transfer --disk . --runs 3 --only bittwist,libtorrent,libtorrent-tuned
 	$(BIN)/python -m bench.swarm
 	$(BIN)/python -m bench.create
 

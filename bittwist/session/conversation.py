@@ -145,7 +145,8 @@ class Conversation:
 
     def _extended(self, message: m.Extended) -> None:
         if message.identifier == EXTENDED_HANDSHAKE:
-            self.extensions = ExtensionHandshake.decode(message.payload)
+            told = ExtensionHandshake.decode(message.payload)
+            self.extensions = told if self.extensions is None else self.extensions.updated(told)
             if self.extensions.reqq is not None:
                 self.pipeline.limit(self.extensions.reqq)
         self._hub.extended(self, message)

@@ -414,6 +414,11 @@ def test_a_piece_that_nobody_can_finish_makes_room_for_one_that_somebody_can() -
     assert picks.forgotten() == [0] and picks.forgotten() == []
     assert picks.state(0) is PieceState.WANTED
     assert not picks.received(ALICE, *asked[:2]).fresh, "there is no buffer for it"
+    for number in range(4):
+        assert picks.received(BOB, 1, number * BLOCK).fresh
+    picks.verified(1)
+    picks.joined(CAROL, having(2, 0))
+    assert len(fetch(picks, CAROL)) == 4 and picks.have.complete, "it is fetched again, whole"
 
 
 def test_what_could_still_be_finished_is_given_up_last() -> None:
