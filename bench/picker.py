@@ -137,7 +137,7 @@ def main() -> None:
     print(f"100,000 pieces, 200 peers: {crowd.haves():6.2f} µs a have")
     print(f"100,000 pieces, 200 peers: {crowd.pieces():6.2f} µs a piece of 16 blocks, all told")
     print(
-        f"100,000 pieces, 200 peers: {crowd.poor():6.2f} µs to name a piece where the peer has only common ones"
+        f"100,000 pieces, 200 peers: {crowd.poor():6.2f} µs to name a piece where a peer has common ones only"
     )
 
 
