@@ -26,4 +26,3 @@ default_role = "code"
 
 html_theme = "furo"
 html_title = f"bittwist {version}"
-

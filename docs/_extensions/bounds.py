@@ -15,7 +15,19 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 PACKAGE = Path(__file__).parents[2] / "bittwist"
-SHOWN = ("metainfo", "wire", "announce", "swarm", "net", "peer", "storage", "discovery", "tracker", "session", "app")
+SHOWN = (
+    "metainfo",
+    "wire",
+    "announce",
+    "swarm",
+    "net",
+    "peer",
+    "storage",
+    "discovery",
+    "tracker",
+    "session",
+    "app",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,10 @@ def _bound(module: str, name: str, value: ast.expr, lines: list[str]) -> Iterato
     source = ast.unparse(value)
     if not constant or not re.fullmatch(r"[-+*/<() 0-9_.e]+", source):
         return
-    span = lines[value.lineno - 1 : value.end_lineno] + lines[value.end_lineno or 0 : (value.end_lineno or 0) + 1]
+    span = (
+        lines[value.lineno - 1 : value.end_lineno]
+        + lines[value.end_lineno or 0 : (value.end_lineno or 0) + 1]
+    )
     first = span[0].partition("  # ")[2]
     after = span[-1].strip().partition("# ")[2] if not first and span[-1].strip().startswith(")") else ""
     yield Bound(module, name, readable(source), first or after)
@@ -56,7 +71,7 @@ def _bound(module: str, name: str, value: ast.expr, lines: list[str]) -> Iterato
 def readable(source: str) -> str:
     """The value of an arithmetic expression, with the units of sizes: `10 << 20` is 10 MiB."""
     if match := re.fullmatch(r"(\d+) << (10|20|30)", source):
-        return f"{match[1]} {'KiB MiB GiB'.split()[int(match[2]) // 10 - 1]}"
+        return f"{match[1]} {('KiB', 'MiB', 'GiB')[int(match[2]) // 10 - 1]}"
     if re.fullmatch(r"\d{5,}", source):
         return f"{int(source):,}".replace(",", "\u202f")
     return source
@@ -73,7 +88,11 @@ class Bounds(SphinxDirective):
                 self.env.note_dependency(str(path))
                 for bound in bounds(path):
                     reason = bound.reason.replace("\\", "\\\\").replace("*", r"\*").replace("|", r"\|")
-                    lines += [f"   * - ``{bound.module}.{bound.name}``", f"     - {bound.value}", f"     - {reason}"]
+                    lines += [
+                        f"   * - ``{bound.module}.{bound.name}``",
+                        f"     - {bound.value}",
+                        f"     - {reason}",
+                    ]
         node = nodes.Element()
         self.state.nested_parse(StringList(lines, "bounds"), self.content_offset, node)
         return list(node.children)

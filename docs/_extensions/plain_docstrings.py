@@ -1,4 +1,4 @@
-"""Our docstrings are plain sentences with `names` in them: what reStructuredText would read as markup is escaped."""
+"""Our docstrings are plain sentences: what reStructuredText would read as markup in them is escaped."""
 
 import re
 
@@ -6,9 +6,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 
-def escape(
-    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
-) -> None:
+def escape(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     for number, line in enumerate(lines):
         line = re.sub(r"\*(?! )", r"\\*", line)
         line = line.replace("|", r"\|")
