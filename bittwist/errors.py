@@ -86,6 +86,14 @@ class DiskFull(StorageError):
     """There is no room to write `path`."""
 
 
+class FolderGone(StorageError):
+    """The folder that things are saved in is not the one it was; `found` is the one there now (device, inode)."""
+
+    def __init__(self, path: str, reason: str, found: tuple[int, int] | None) -> None:
+        super().__init__(path, reason)
+        self.found = found
+
+
 class SessionError(BitTwistError):
     """The session cannot do what was asked of it."""
 

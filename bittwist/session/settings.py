@@ -38,6 +38,7 @@ class SessionSettings:
     max_peers: int = 200  # connections of the whole session (what libtorrent ships)
     max_peers_per_torrent: int = 60
     dial_below: int = 40  # peers of a torrent below which more are dialed
+    retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
     network: NetworkSettings = field(default_factory=NetworkSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     peer: PeerSettings = field(default_factory=PeerSettings)

@@ -15,13 +15,14 @@ from twisted.python.failure import Failure
 
 from bittwist.address import Address
 from bittwist.discovery.announcer import Announcer, TrackerStatus
-from bittwist.errors import BitTwistError, DiskFull, MetainfoError, SessionError, StorageError
+from bittwist.errors import BitTwistError, DiskFull, FolderGone, MetainfoError, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.peer.connector import Connector
 from bittwist.session import observe
+from bittwist.session.absence import Absence
 from bittwist.session.conditions import Condition
 from bittwist.session.content import Content
 from bittwist.session.conversation import Conversation
@@ -37,7 +38,6 @@ from bittwist.storage.interfaces import IStorage
 from bittwist.swarm.candidates import Candidates
 from bittwist.swarm.rate import Rate
 
-RETRY_AFTER = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
 ONLY_V2 = "this torrent has only a v2 form, which cannot be traded yet"
 LEFT_UNKNOWN = 16384  # told to trackers before the metadata is known: not 0, which would mean a seed
 
@@ -87,6 +87,7 @@ class Torrent:
         self._ending: Deferred[Any] = succeed(None)
         self._ticking: IDelayedCall | None = None
         self._retrying: IDelayedCall | None = None
+        self._absence: Absence | None = None  # of the folder, while failed for it
         self._download_rate, self._upload_rate = Rate(), Rate()
         self._counted = (saved.downloaded, saved.uploaded)
         self._metadata: Condition[Torrent] = Condition(around.clock)
@@ -256,6 +257,9 @@ class Torrent:
         if self._retrying is not None:
             self._retrying.cancel()
             self._retrying = None
+        if self._absence is not None:
+            self._absence.stop()
+            self._absence = None
         match state:
             case State.METADATA:
                 self._peers.fetch = MetadataFetch(
@@ -272,7 +276,7 @@ class Torrent:
             case State.WAITING:
                 if self._exchanging and self._content is not None:
                     self._content.downloads.stop()
-                self._retrying = self._clock.callLater(RETRY_AFTER, self._try_again)
+                self._retrying = self._clock.callLater(self._around.settings.retry_after, self._try_again)
             case State.FAILED:
                 self._complete.miss(SessionError(f"{self.name}: {self.life.reason}"))
                 self._end()
@@ -318,10 +322,21 @@ class Torrent:
             return
         if not failure.check(BitTwistError):
             self._log.failure("A check failed", failure)
-        if failure.check(DiskFull):
-            self._tell(self._facts.disk_filled, failure.getErrorMessage())
-        else:
-            self._tell(self._facts.broke, failure.getErrorMessage())
+        assert failure.value is not None
+        self._suffer(failure.value)
+
+    def _suffer(self, error: BaseException) -> None:
+        """A full disk is waited for, a folder that is gone is looked for; all else awaits a retry."""
+        self._tell(self._facts.disk_filled if isinstance(error, DiskFull) else self._facts.broke, str(error))
+        if isinstance(error, FolderGone) and self.life.state is State.FAILED and self._absence is None:
+            around, metainfo = self._around, self.metainfo
+            assert metainfo is not None
+            place = around.storage(self.save_path, metainfo.info).place
+            lane = around.disk.lane()
+            self._absence = Absence(
+                self._clock, lane, place, error.found, around.settings.retry_after, self.start
+            )
+            self._absence.start()
 
     def _exchange(self) -> None:
         assert self._content is not None
@@ -426,8 +441,7 @@ class Torrent:
         self._around.publish(observe.PieceFailed(self.info_hash, index))
 
     def storage_failed(self, error: StorageError) -> None:
-        fact = self._facts.disk_filled if isinstance(error, DiskFull) else self._facts.broke
-        self._tell(fact, str(error))
+        self._suffer(error)
 
     def host_guilty(self, host: str) -> None:
         self._around.publish(observe.PeerBanned(self.info_hash, host))

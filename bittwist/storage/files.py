@@ -14,7 +14,7 @@ from typing import Literal
 
 from zope.interface import implementer
 
-from bittwist.errors import StorageError
+from bittwist.errors import FolderGone, StorageError
 from bittwist.metainfo.files import safe_paths
 from bittwist.metainfo.geometry import FileSpan
 from bittwist.metainfo.info import Info
@@ -171,7 +171,8 @@ class FileStorage:
             raise MissingData(str(self._folder.root), "there is no such folder")
         elif place != self._place:
             reason = "the folder is gone" if place is None else "the folder is not the one it was"
-            raise StorageError(str(self._folder.root), reason)
+            found = None if place is None else (place.device, place.inode)
+            raise FolderGone(str(self._folder.root), reason, found)
 
     def _make(self, file: int, path: PurePosixPath) -> None:
         stamp = self._patiently(partial(self._folder.stamp, path))

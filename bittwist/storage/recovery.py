@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from bittwist.errors import StorageError
+from bittwist.errors import FolderGone
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import Geometry
 from bittwist.storage.interfaces import FileStamp, Place
@@ -53,14 +53,15 @@ def plan(geometry: Geometry, journaled: Journaled | None, stamps: Stamps, *, che
 
 
 def check_place(path: str, journaled: Journaled | None, place: Place | None, stamps: Stamps) -> None:
-    """StorageError if the folder is not where the files were: a drive is missing (SECURITY.md F3)."""
+    """FolderGone if the folder is not where the files were: a drive is missing (SECURITY.md F3)."""
     if journaled is None:
         return
     if place is None:
-        raise StorageError(path, "the folder is gone")
+        raise FolderGone(path, "the folder is gone", None)
     missing = any(was and not now for was, now in zip(journaled.begun, stamps))
     if place != journaled.place and missing:
-        raise StorageError(path, "the folder is not the one it was, and files are missing")
+        reason = "the folder is not the one it was, and files are missing"
+        raise FolderGone(path, reason, (place.device, place.inode))
 
 
 def strangers(geometry: Geometry, journaled: Journaled | None, have: Bitfield, stamps: Stamps) -> list[int]:
