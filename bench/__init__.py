@@ -1,0 +1,1 @@
+"""What each figure in docs/measurements.md comes from; one command each."""
