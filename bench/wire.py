@@ -103,8 +103,8 @@ def _request(number: int) -> Request:
 def run_seed() -> dict[str, float]:
     seed = Seed()
     factory = PeerFactory(reactor, b"-BW0001-benchseed---", lambda info_hash: seed)
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    print(port.getHost().port, flush=True)
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[arg-type]  # no ServerFactory, but an IProtocolFactory
+    print(port.getHost().port, flush=True)  # type: ignore[attr-defined]  # an IPv4Address
     reactor.run()
     return {}
 
