@@ -46,7 +46,7 @@ docs: $(TOOLS)  ## the documentation, into docs/_build/html; a warning is an err
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 clean:  ## remove what the other targets made, but for the environment
-	rm -rf docs/_build build dist demo-work _trial_temp* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf docs/_build build dist _trial_temp* tests.*/ .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Debian ships venv apart from Python; as root it is installed when it is missing.
 $(VENV)/bin/python:
