@@ -27,9 +27,10 @@ from bittwist.peer.patience import Patience
 from bittwist.peer.plain import Plain
 from bittwist.peer.reading import Reading
 from bittwist.peer.settings import PeerSettings
-from bittwist.wire.connection import Fact, Opened, WireConnection
+from bittwist.wire.connection import Opened, Run, WireConnection
 from bittwist.wire.handshake import Handshake
-from bittwist.wire.messages import KeepAlive, Message, Piece
+from bittwist.wire.messages import KeepAlive, Message
+from bittwist.wire.runs import Block, BlockData, Pieces, Requests
 from bittwist.wire.standing import Standing
 
 
@@ -37,7 +38,8 @@ class Callbacks(Seam):
     """What a user of the protocol brings: one object for each torrent, or one for all.
 
     Two more methods are called where they exist: `settled(peer)` after the messages of each turn, and
-    `drained(peer)` when `PeerProtocol.unsent` has fallen below the low mark.
+    `drained(peer)` when `PeerProtocol.unsent` has fallen below the low mark. With `takes_runs` set, Piece and
+    Request messages that come in a row are handed to `received` together, as `wire.runs` values: faster.
     """
 
     def handshaken(self, peer: PeerProtocol, handshake: Handshake) -> None:
@@ -69,7 +71,7 @@ class PeerProtocol(Protocol):
         self._factory = factory
         self._wire = WireConnection(None if info_hash is None else factory.handshake(info_hash))
         self._callbacks = callbacks
-        self._deliver = cast(Callable[[PeerProtocol, Fact], None], PeerProtocol._shake)
+        self._deliver = cast(Callable[[PeerProtocol, Run], None], PeerProtocol._shake)
         self._settled = _no_turn
         self._drained = _no_turn
         self._patience = Patience(
@@ -113,12 +115,17 @@ class PeerProtocol(Protocol):
             wire_send = self._wire.send
             self._put(b"".join([wire_send(message) for message in messages]))
 
-    def send_blocks(self, pieces: Sequence[Piece]) -> None:
-        """Send these without copying: their blocks (byte views) must stay unchanged until they are sent."""
+    def request(self, blocks: Sequence[Block]) -> None:
+        """Send a Request for each (index, begin, length)."""
         if self._closing is None and self._lost is None:
-            for piece in pieces:
-                self._put(self._wire.send_header(piece))
-                self._put(piece.block)
+            self._put(self._wire.request(blocks))
+
+    def send_blocks(self, blocks: Sequence[BlockData]) -> None:
+        """Send a Piece for each (index, begin, block) without copying: these byte views must stay unchanged
+        until they are sent."""
+        if self._closing is None and self._lost is None:
+            self._out_size += self._wire.give(blocks, self._out)
+            self._arrange_flush()
 
     def know(self, geometry: Geometry) -> None:
         """From now on indices are checked; closes if the peer has named one that does not exist."""
@@ -227,7 +234,7 @@ class PeerProtocol(Protocol):
 
     def _deliver_all(self, data: memoryview) -> None:
         fact = None
-        for fact in self._wire.receive(data):
+        for fact in self._wire.receive_runs(data):
             self._deliver(self, fact)
             if self._closing is not None:
                 return
@@ -235,7 +242,7 @@ class PeerProtocol(Protocol):
             self.last_received_at = self._factory.reactor.seconds()
             self._settled(self)
 
-    def _shake(self, fact: Fact) -> None:
+    def _shake(self, fact: Run) -> None:
         """Deliver the facts of the handshake; what follows it goes straight to the callbacks."""
         match fact:
             case Opened(info_hash):
@@ -253,7 +260,9 @@ class PeerProtocol(Protocol):
     def _greet(self, theirs: Handshake) -> None:
         callbacks = self._callbacks
         assert callbacks is not None
-        self._deliver = cast(Callable[[PeerProtocol, Fact], None], callbacks.received)
+        takes_runs = getattr(callbacks, "takes_runs", False)
+        received = callbacks.received if takes_runs else PeerProtocol._receive_each
+        self._deliver = cast(Callable[[PeerProtocol, Run], None], received)
         self._settled = getattr(callbacks, "settled", _no_turn)
         self._drained = getattr(callbacks, "drained", _no_turn)
         self._factory.ended(self)
@@ -264,11 +273,26 @@ class PeerProtocol(Protocol):
             for deferred in waiting:
                 deferred.callback(self)
 
+    def _receive_each(self, run: Run) -> None:
+        """For callbacks that take one message at a time."""
+        assert self._callbacks is not None
+        received = cast(Callable[[PeerProtocol, Run], None], self._callbacks.received)
+        if not isinstance(run, (Pieces, Requests)):
+            received(self, run)
+            return
+        for message in run.messages():
+            if self._closing is not None:
+                return
+            received(self, message)
+
     def _put(self, data: bytes | memoryview) -> None:
         if not data:
             return
         self._out.append(data)
         self._out_size += len(data)
+        self._arrange_flush()
+
+    def _arrange_flush(self) -> None:
         if not self._in_turn and self._flush_call is None:
             self._flush_call = self._factory.reactor.callLater(0, self._flush_later)
 

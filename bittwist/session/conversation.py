@@ -12,16 +12,14 @@ from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.peerid import client_name
 from bittwist.peer.protocol import PeerProtocol
 from bittwist.session.statistics import PeerStatistics
-from bittwist.storage.assembler import Buffer
 from bittwist.swarm.choker import PeerRates
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.swarm.rate import Rate
 from bittwist.wire import messages as m
 from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
 from bittwist.wire.handshake import Handshake
+from bittwist.wire.runs import Block, BlockData, Pieces, Requests
 from bittwist.wire.standing import Standing
-
-Block = tuple[int, int, int]  # index, begin, length
 
 MAX_EARLY_HAVES = 1 << 16  # pieces named before the metadata is known; more can wait for a new connection
 
@@ -39,9 +37,9 @@ class Hub(Protocol):
     def interest_changed(self, talk: Conversation) -> None: ...
     def choke_changed(self, talk: Conversation) -> None: ...
     def rejected(self, talk: Conversation, block: Block) -> None: ...
-    def requested(self, talk: Conversation, block: Block) -> None: ...
+    def requested(self, talk: Conversation, blocks: Sequence[Block]) -> None: ...
     def cancelled(self, talk: Conversation, block: Block) -> None: ...
-    def block(self, talk: Conversation, index: int, begin: int, block: Buffer) -> None: ...
+    def blocks(self, talk: Conversation, blocks: Sequence[BlockData]) -> None: ...
     def settled(self, talk: Conversation) -> None: ...
     def drained(self, talk: Conversation) -> None: ...
     def left(self, talk: Conversation, reason: Exception) -> None: ...
@@ -49,6 +47,8 @@ class Hub(Protocol):
 
 class Conversation:
     """The callbacks of a PeerProtocol, and the source and the taker of blocks that it is."""
+
+    takes_runs = True
 
     def __init__(self, key: int, hub: Hub, pipeline: Pipeline, *, connected_at: float) -> None:
         self.key = key
@@ -59,7 +59,7 @@ class Conversation:
         self.allowed_fast: set[int] = set()
         self.download_rate = Rate()
         self.upload_rate = Rate()
-        self.downloaded = 0
+        self.downloaded = 0  # payload bytes; downloads and uploads count here
         self.uploaded = 0
         self._hub = hub
         self._peer: PeerProtocol | None = None
@@ -75,13 +75,12 @@ class Conversation:
             return
         peer.send(*self._hub.greeting(self))
 
-    def received(self, peer: PeerProtocol, message: m.Message) -> None:
+    def received(self, peer: PeerProtocol, message: m.Message | Pieces | Requests) -> None:
         match message:
-            case m.Piece(index, begin, block):
-                self.downloaded += len(block)
-                self._hub.block(self, index, begin, block)
-            case m.Request(index, begin, length):
-                self._hub.requested(self, (index, begin, length))
+            case Pieces(blocks):
+                self._hub.blocks(self, blocks)
+            case Requests(asked):
+                self._hub.requested(self, asked)
             case m.Have() | m.BitfieldMessage() | m.HaveAll() | m.HaveNone():
                 self._learn(message)
             case m.Cancel(index, begin, length):
@@ -202,7 +201,7 @@ class Conversation:
         return self.allowed_fast if self.allowed_fast else False
 
     def request(self, blocks: Sequence[Block]) -> None:
-        self.peer.send(*[m.Request(*block) for block in blocks])
+        self.peer.request(blocks)
 
     def cancel(self, block: Block) -> None:
         self.peer.send(m.Cancel(*block))
@@ -232,9 +231,8 @@ class Conversation:
     def reject(self, block: Block) -> None:
         self.peer.send(m.RejectRequest(*block))
 
-    def give(self, pieces: list[m.Piece]) -> None:
-        self.uploaded += sum(len(piece.block) for piece in pieces)
-        self.peer.send_blocks(pieces)
+    def give(self, blocks: Sequence[BlockData]) -> None:
+        self.peer.send_blocks(blocks)
 
     def rates(self, now: float) -> PeerRates:
         return PeerRates(

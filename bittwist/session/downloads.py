@@ -15,15 +15,14 @@ from twisted.logger import Logger
 
 from bittwist.errors import BitTwistError, RemoteProtocolError, StorageError
 from bittwist.metainfo.bitfield import Bitfield
-from bittwist.metainfo.geometry import Geometry
+from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.session.statistics import Tally
-from bittwist.storage.assembler import Assembler, Buffer
+from bittwist.storage.assembler import Assembler
 from bittwist.storage.disk import Kept, Store
 from bittwist.swarm.blame import Blame
 from bittwist.swarm.picker import Picker
 from bittwist.swarm.pipeline import Pipeline
-
-Block = tuple[int, int, int]  # index, begin, length
+from bittwist.wire.runs import Block, BlockData
 
 MAX_UNASKED = 64  # blocks nobody asked for (late ones after a cancel among them) before a source is dropped
 MAX_HOSTS = 4096  # whose contributions can be told apart at once; the oldest are forgotten first
@@ -38,6 +37,9 @@ class BlockSource(Protocol):
     def host(self) -> str: ...
     @property
     def pipeline(self) -> Pipeline: ...
+
+    downloaded: int
+
     def askable(self) -> Collection[int] | bool:
         """True: any piece it has; False: nothing now; a container: only those pieces (allowed fast)."""
         ...
@@ -166,33 +168,40 @@ class Downloads:
 
     # The way of a block
 
-    def block(self, source: BlockSource, index: int, begin: int, block: Buffer) -> None:
-        """A block came; `block` is valid only during the call."""
-        length = len(block)
-        if not source.pipeline.received(index, begin, self._clock.seconds()):
-            self._not_asked(source, length)
-            return
-        if length != self._geometry.block_length(index, begin):
-            source.close(RemoteProtocolError(f"a block of {length} bytes that was not asked for"))
-            return
-        receipt = self._picker.received(source.key, index, begin)
-        if not receipt.fresh:
-            self._tally.wasted += length
-            return
-        self._tally.downloaded += length
-        self._assembler.put(index, begin, block)
-        for key in receipt.others:
+    def blocks(self, source: BlockSource, blocks: Sequence[BlockData]) -> None:
+        """Blocks came in a row; they are valid only during the call."""
+        asked = source.pipeline.came(blocks, self._clock.seconds())
+        if len(asked) < len(blocks):
+            self._not_asked(source, blocks, asked)
+        for index, begin, block in asked:
+            if len(block) != BLOCK and len(block) != self._geometry.block_length(index, begin):
+                source.close(RemoteProtocolError(f"a block of {len(block)} bytes that was not asked for"))
+                return
+        came = self._picker.came(source.key, asked)
+        put = self._assembler.put
+        size = 0
+        for index, begin, block in came.fresh:
+            put(index, begin, block)
+            size += len(block)
+        source.downloaded += size
+        self._tally.downloaded += size
+        if len(came.fresh) < len(asked):
+            self._tally.wasted += sum(len(block) for _, _, block in asked) - size
+        for key, index, begin in came.others:
             other = self._sources.get(key)
             if other is not None:
                 other.pipeline.cancelled(index, begin)
-                other.cancel((index, begin, length))
-        if receipt.complete:
+                other.cancel((index, begin, self._geometry.block_length(index, begin)))
+        for index in came.whole:
             keeping = Deferred.fromCoroutine(self._keep(index))
             keeping.addErrback(lambda failure: self._log.failure("A piece could not be kept", failure))
 
-    def _not_asked(self, source: BlockSource, length: int) -> None:
-        self._tally.wasted += length
-        count = self._unasked[source.key] = self._unasked.get(source.key, 0) + 1
+    def _not_asked(
+        self, source: BlockSource, blocks: Sequence[BlockData], asked: Sequence[BlockData]
+    ) -> None:
+        self._tally.wasted += sum(len(block[2]) for block in blocks) - sum(len(block[2]) for block in asked)
+        count = self._unasked.get(source.key, 0) + len(blocks) - len(asked)
+        self._unasked[source.key] = count
         if count > MAX_UNASKED:
             source.close(RemoteProtocolError("blocks that were not asked for"))
 

@@ -12,15 +12,15 @@ from bittwist.errors import BitTwistError, RemoteProtocolError, SessionError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import Geometry
 from bittwist.session import metadata
-from bittwist.session.conversation import Block, Conversation
+from bittwist.session.conversation import Conversation
 from bittwist.session.downloads import Downloads
 from bittwist.session.settings import SessionSettings
 from bittwist.session.uploads import MAX_ASKED, Uploads
-from bittwist.storage.assembler import Buffer
 from bittwist.swarm.candidates import Candidates
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.wire import messages as m
 from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
+from bittwist.wire.runs import Block, BlockData
 from bittwist.wire.ut_metadata import MetadataRequest
 
 
@@ -243,17 +243,17 @@ class Peers:
         if self._downloads is not None:
             self._downloads.rejected(talk, block)
 
-    def requested(self, talk: Conversation, block: Block) -> None:
+    def requested(self, talk: Conversation, blocks: Sequence[Block]) -> None:
         if self._uploads is not None:
-            self._uploads.requested(talk, block)
+            self._uploads.requested(talk, blocks)
 
     def cancelled(self, talk: Conversation, block: Block) -> None:
         if self._uploads is not None:
             self._uploads.cancelled(talk, block)
 
-    def block(self, talk: Conversation, index: int, begin: int, block: Buffer) -> None:
+    def blocks(self, talk: Conversation, blocks: Sequence[BlockData]) -> None:
         if self._downloads is not None:
-            self._downloads.block(talk, index, begin, block)
+            self._downloads.blocks(talk, blocks)
 
     def settled(self, talk: Conversation) -> None:
         if talk.key not in self._talks:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from bittwist.errors import StorageError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.session.statistics import Tally
 from bittwist.storage.disk import Store
 from bittwist.swarm.choker import Choker, PeerRates
-from bittwist.wire.messages import Piece
-
-Block = tuple[int, int, int]  # index, begin, length
+from bittwist.wire.runs import Block, BlockData
 
 MAX_ASKED = 500  # requests a peer may have open (SECURITY.md B4); also told to it as `reqq`
 SEND_AHEAD = 512 * 1024  # bytes handed to a connection beyond what the kernel took: a slow peer costs no more
+LOOK_AHEAD = 96  # blocks: what SEND_AHEAD lets through, and a chunk of the disk's read-ahead behind it
 CHOKE_INTERVAL = 10.0  # seconds between looks at who is unchoked (BEP 3)
+
+NOTHING = memoryview(b"")
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class Asked:
 
 class Taker(Protocol):
     """Who blocks are given to: a peer's conversation."""
+
+    uploaded: int
 
     @property
     def key(self) -> int: ...
@@ -49,7 +54,7 @@ class Taker(Protocol):
     def choke(self) -> None: ...
     def unchoke(self) -> None: ...
     def reject(self, block: Block) -> None: ...
-    def give(self, pieces: list[Piece]) -> None: ...
+    def give(self, blocks: Sequence[BlockData]) -> None: ...
 
 
 class Uploads:
@@ -79,16 +84,18 @@ class Uploads:
         self._asked: dict[int, Asked] = {}
         self._choose_at = 0.0
 
-    def requested(self, taker: Taker, block: Block) -> None:
+    def requested(self, taker: Taker, blocks: Sequence[Block]) -> None:
         """A peer asks; what cannot be given is rejected (BEP 6) or passed over (BEP 3)."""
         asked = self._asked.get(taker.key)
         if asked is None:
             asked = self._asked[taker.key] = Asked({})
-        if taker.choked_by_us or block[0] not in self._have or len(asked.blocks) >= MAX_ASKED:
-            if taker.fast:
+        queue, have = asked.blocks, self._have
+        unchoked = not taker.choked_by_us
+        for block in blocks:
+            if unchoked and block[0] in have and len(queue) < MAX_ASKED:
+                queue[block] = None
+            elif taker.fast:
                 taker.reject(block)
-            return
-        asked.blocks[block] = None
 
     def cancelled(self, taker: Taker, block: Block) -> None:
         asked = self._asked.get(taker.key)
@@ -103,41 +110,66 @@ class Uploads:
     def give(self, taker: Taker) -> None:
         """Hand over what is asked for, as far as it is read and the connection takes it."""
         asked = self._asked.get(taker.key)
-        if asked is None or asked.reading or not asked.blocks:
+        if asked is None or not asked.blocks:
             return
         room = SEND_AHEAD - taker.unsent
-        pieces: list[Piece] = []
-        missing: Block | None = None
-        for block in asked.blocks:
+        given: list[BlockData] = []
+        within, start, end, chunk = -1, 0, 0, NOTHING
+        for index, begin, length in asked.blocks:
             if room <= 0:
                 break
-            view = self._store.cached(*block)
-            if view is None:
-                missing = block
-                break
-            pieces.append(Piece(block[0], block[1], view))
-            room -= block[2]
-        if pieces:
-            for piece in pieces:
-                length = len(piece.block)
-                del asked.blocks[piece.index, piece.begin, length]
-                self._tally.uploaded += length
-            taker.give(pieces)
-        if missing is not None:
-            reading = Deferred.fromCoroutine(self._read(taker, asked, missing))
-            reading.addErrback(lambda failure: self._log.failure("A block could not be given", failure))
+            if index != within or begin < start or begin + length > end:
+                found = self._store.chunk(index, begin, length)
+                if found is None:
+                    break
+                start, chunk = found
+                within, end = index, start + len(chunk)
+            given.append((index, begin, chunk[begin - start : begin - start + length]))
+            room -= length
+        if given:
+            self._gave(taker, asked, given)
+        if asked.blocks and not asked.reading:
+            self._read_ahead(taker, asked)
+
+    def _gave(self, taker: Taker, asked: Asked, given: list[BlockData]) -> None:
+        size = 0
+        for index, begin, view in given:
+            length = len(view)
+            del asked.blocks[index, begin, length]
+            size += length
+        taker.uploaded += size
+        self._tally.uploaded += size
+        taker.give(given)
+
+    def _read_ahead(self, taker: Taker, asked: Asked) -> None:
+        """Read what will be given next, so that the connection does not wait for the disk."""
+        within, start, end = -1, 0, 0
+        for block in islice(asked.blocks, LOOK_AHEAD):
+            index, begin, length = block
+            if index == within and start <= begin and begin + length <= end:
+                continue
+            found = self._store.chunk(index, begin, length)
+            if found is None:
+                reading = Deferred.fromCoroutine(self._read(taker, asked, block))
+                reading.addErrback(self._log_bug)
+                return
+            within, start, end = index, found[0], found[0] + len(found[1])
 
     async def _read(self, taker: Taker, asked: Asked, block: Block) -> None:
         asked.reading = True
         try:
-            await self._store.read(*block)
+            view = await self._store.read(*block)
         except StorageError as error:
             self._storage_failed(error)
             return
         finally:
             asked.reading = False
-        if self._asked.get(taker.key) is asked:
-            self.give(taker)
+        if self._asked.get(taker.key) is not asked:
+            return
+        if self._store.chunk(*block) is None and block in asked.blocks:
+            # There was no memory to read ahead with: this block is all there is.
+            self._gave(taker, asked, [(block[0], block[1], view)])
+        self.give(taker)
 
     # Choking
 
@@ -174,3 +206,6 @@ class Uploads:
             for block in asked.blocks:
                 taker.reject(block)
         asked.blocks.clear()
+
+    def _log_bug(self, failure: Failure) -> None:
+        self._log.failure("A block could not be given", failure)

@@ -40,12 +40,20 @@ class Reads:
         self._chunk = min(read_ahead, geometry.piece_length)
         self._reading: dict[tuple[int, int], list[_Reader]] = {}
 
-    def cached(self, index: int, begin: int, length: int) -> memoryview | None:
-        """The bytes, if they are in memory."""
+    def chunk(self, index: int, begin: int, length: int) -> tuple[int, memoryview] | None:
+        """Where in the piece the chunk with these bytes begins, and the chunk, if it is in memory."""
         start = begin - begin % self._chunk
         chunk = self._cache.get((self, index, start))
         if chunk is None or begin + length > start + len(chunk):
             return None
+        return start, chunk
+
+    def cached(self, index: int, begin: int, length: int) -> memoryview | None:
+        """The bytes, if they are in memory."""
+        found = self.chunk(index, begin, length)
+        if found is None:
+            return None
+        start, chunk = found
         return chunk[begin - start : begin - start + length]
 
     def read(self, index: int, begin: int, length: int) -> Deferred[memoryview]:

@@ -123,6 +123,11 @@ class Store:
 
         return self._lane.submit(run).addBoth(done)
 
+    def chunk(self, index: int, begin: int, length: int) -> tuple[int, memoryview] | None:
+        """A read-only chunk of the piece that has these bytes, and where in the piece it begins, if it is in
+        memory: what was read together need not be looked up block by block."""
+        return self._reads.chunk(index, begin, length)
+
     def cached(self, index: int, begin: int, length: int) -> memoryview | None:
         """The bytes, read-only, if they are in memory."""
         return self._reads.cached(index, begin, length)

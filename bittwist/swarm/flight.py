@@ -7,7 +7,7 @@ that goes on with it, or is an *orphan*.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bittwist.metainfo.geometry import BLOCK, Geometry
@@ -15,21 +15,17 @@ from bittwist.swarm.active import ActivePiece
 from bittwist.swarm.requests import Requests
 
 Block = tuple[int, int, int]  # index, begin, length
+Arrived = tuple[int, int, bytes | memoryview]  # index, begin, the block
 PeerKey = int
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a block was good for."""
+class Came:
+    """What blocks that came in a row were good for."""
 
-    fresh: bool  # the first copy: keep it
-    complete: bool  # it was the piece's last: verify the piece
-    others: tuple[PeerKey, ...]  # who were asked for it too: each gets a Cancel
-
-
-_FRESH = Receipt(True, False, ())
-_LAST = Receipt(True, True, ())
-_STALE = Receipt(False, False, ())
+    fresh: list[Arrived]  # first copies: keep them
+    whole: list[int]  # pieces of which they were the last: verify them
+    others: list[tuple[PeerKey, int, int]]  # who were asked for (index, begin) too: each gets a Cancel
 
 
 class InFlight:
@@ -92,34 +88,40 @@ class InFlight:
     def repeat(self, block: Block, key: PeerKey) -> None:
         self._requests.repeat(block[0] * self._stride + block[1] // BLOCK, key)
 
-    def received(self, key: PeerKey, index: int, begin: int) -> Receipt:
-        """A block came; a whole piece is verifying from now on."""
-        piece = self.active.get(index)
-        if piece is None:
-            return _STALE
-        number = begin // BLOCK
-        givers = piece.givers
-        if givers[number] is not None:
-            return _STALE
-        givers[number] = key
-        piece.missing -= 1
-        others: tuple[PeerKey, ...] = ()
+    def came(self, key: PeerKey, blocks: Sequence[Arrived]) -> Came:
+        """Blocks came in a row; whole pieces are verifying from now on."""
+        fresh: list[Arrived] = []
+        whole: list[int] = []
+        others: list[tuple[PeerKey, int, int]] = []
         requests = self._requests
-        block = piece.base + number
-        asked = requests.first.get(block)
-        if asked is None:
-            piece.found(number)
-            if not piece.unrequested:
-                self._close(piece)
-        elif asked[0] == key and not requests.copies:
-            del requests.first[block]
-        else:
-            others = tuple(other for other in requests.drop(block) if other != key)
-        if piece.missing:
-            return Receipt(True, False, others) if others else _FRESH
-        del self.active[index]
-        self.verifying[index] = piece
-        return Receipt(True, True, others) if others else _LAST
+        first, copies = requests.first, requests.copies
+        current, piece = -1, None
+        for block in blocks:
+            index, begin, _ = block
+            if index != current:
+                current, piece = index, self.active.get(index)
+            number = begin // BLOCK
+            if piece is None or piece.givers[number] is not None:
+                continue
+            fresh.append(block)
+            piece.givers[number] = key
+            piece.missing -= 1
+            running = piece.base + number
+            asked = first.get(running)
+            if asked is None:
+                piece.found(number)
+                if not piece.unrequested:
+                    self._close(piece)
+            elif asked[0] == key and not copies:
+                del first[running]
+            else:
+                others += [(other, index, begin) for other in requests.drop(running) if other != key]
+            if not piece.missing:
+                del self.active[index]
+                self.verifying[index] = piece
+                whole.append(index)
+                piece = None
+        return Came(fresh, whole, others)
 
     def released(self, key: PeerKey, blocks: Iterable[Block]) -> None:
         """The peer will not send these; it loses the piece it owns."""

@@ -7,13 +7,14 @@ block that comes (it doubles every round trip) until that measure is reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bittwist.metainfo.geometry import BLOCK
 from bittwist.swarm.rate import Rate
 
 Block = tuple[int, int, int]  # index, begin, length
+Arrived = tuple[int, int, bytes | memoryview]  # index, begin, the block
 
 ASSUMED_REQQ = 250  # requests a peer queues unless it says otherwise (BEP 10, "reqq")
 
@@ -83,17 +84,31 @@ class Pipeline:
 
     def received(self, index: int, begin: int, now: float) -> bool:
         """A block came: whether it had been asked for."""
-        entry = self._asked.pop((index, begin), None)
-        if entry is None:
-            return self._came_late(index, begin)
-        length, at = entry
-        self.rate.add(length, now)
-        self._silent_since = now if self._asked else None
-        if now - at < self._delay:
-            self._delay = now - at
-        if self._slow_start:
-            self._depth += 1
-        return True
+        return bool(self.came(((index, begin, b""),), now))
+
+    def came(self, blocks: Sequence[Arrived], now: float) -> list[Arrived]:
+        """Blocks came in a row: those that had been asked for."""
+        take = self._asked.pop
+        ours = []
+        size = timely = 0
+        latest = float("-inf")
+        for block in blocks:
+            entry = take(block[:2], None)
+            if entry is not None:
+                size += entry[0]
+                timely += 1
+                if entry[1] > latest:
+                    latest = entry[1]
+                ours.append(block)
+            elif self._came_late(block[0], block[1]):
+                ours.append(block)
+        if timely:
+            self.rate.add(size, now)
+            self._silent_since = now if self._asked else None
+            self._delay = min(self._delay, now - latest)
+            if self._slow_start:
+                self._depth += timely
+        return ours
 
     def _came_late(self, index: int, begin: int) -> bool:
         if (index, begin) in self._late:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from bittwist.errors import RemoteProtocolError
@@ -18,6 +19,7 @@ from bittwist.wire.messages import (
     Request,
     SuggestPiece,
 )
+from bittwist.wire.runs import Block, BlockData
 
 _UNKNOWN = 1 << 32  # no 32-bit number reaches it: without the info dictionary every index is possible
 
@@ -64,6 +66,29 @@ class Bounds:
                 self._check_bitfield(bits)
             case _:
                 pass
+
+    def good_pieces(self, blocks: Sequence[BlockData]) -> int:
+        """How many of these Piece messages in a row name what is there, up to the first that does not."""
+        last, length = self._last, self._piece_length
+        for number, (index, begin, block) in enumerate(blocks):
+            end = begin + len(block)
+            if (index >= last or end > length) and not self._has_span(index, end):
+                return number
+        return len(blocks)
+
+    def good_requests(self, blocks: Sequence[Block]) -> int:
+        """Likewise for Request messages."""
+        last, length = self._last, self._piece_length
+        for number, (index, begin, size) in enumerate(blocks):
+            end = begin + size
+            if (index >= last or end > length) and not self._has_span(index, end):
+                return number
+        return len(blocks)
+
+    def _has_span(self, index: int, end: int) -> bool:
+        if index > self._last:
+            return False
+        return end <= (self._last_length if index == self._last else self._piece_length)
 
     def _check_span(self, index: int, end: int) -> None:
         if index < self._last:

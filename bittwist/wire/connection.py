@@ -5,7 +5,7 @@ Which reader is installed is the state: first the handshake's, then the messages
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bittwist.errors import LocalProtocolError, RemoteProtocolError
@@ -14,10 +14,18 @@ from bittwist.wire import handshake
 from bittwist.wire.bounds import Bounds
 from bittwist.wire.framing import Framing
 from bittwist.wire.handshake import Handshake, HandshakeRecord, handshake_machine
-from bittwist.wire.messages import Cancel, Message, Piece, Request, decode, encode, piece_header
+from bittwist.wire.messages import Message, Piece, Request, decode, encode
+from bittwist.wire.runs import (
+    Block,
+    BlockData,
+    Pieces,
+    Requests,
+    read_pieces,
+    read_requests,
+    write_pieces,
+    write_requests,
+)
 from bittwist.wire.standing import Standing
-
-_UNREMARKABLE = frozenset((Piece, Request, Cancel))  # legal whenever messages are: `standing` need not look
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,9 @@ class Opened:
 
 
 Fact = Opened | Handshake | Message
+Run = Fact | Pieces | Requests
+
+_A_PIECE, _A_REQUEST = Piece(0, 0, b""), Request(0, 0, 0)  # stand for any of their kind
 
 
 class WireConnection:
@@ -43,7 +54,7 @@ class WireConnection:
         self._bounds = Bounds()
         self._framing = Framing()
         self._opening = bytearray()
-        self._read: Callable[[memoryview], Iterator[Fact]] = self._read_handshake
+        self._read: Callable[[memoryview], Iterator[Run]] = self._read_handshake
         if ours is None:
             self._machine.answered()
         else:
@@ -76,7 +87,15 @@ class WireConnection:
         self._framing.limit = self._bounds.max_message
 
     def receive(self, data: bytes | memoryview) -> Iterator[Fact]:
-        """The facts that `data` completes, in order. Views in them are valid until the next one is asked for.
+        """The facts that `data` completes, in order: `receive_runs`, one message at a time."""
+        for run in self.receive_runs(data):
+            if isinstance(run, (Pieces, Requests)):
+                yield from run.messages()
+            else:
+                yield run
+
+    def receive_runs(self, data: bytes | memoryview) -> Iterator[Run]:
+        """What `data` completes, in order. Views in it are valid until the next one is asked for.
 
         Raises RemoteProtocolError at the first fault, after the facts before it. Run it to its end before
         more is received, or give the connection up.
@@ -88,27 +107,73 @@ class WireConnection:
         self._sending(message)
         return encode(message)
 
-    def send_header(self, piece: Piece) -> bytes:
-        """The bytes before a block of ours, which the caller sends behind them."""
-        self._sending(piece)
-        return piece_header(piece)
+    def request(self, blocks: Sequence[Block]) -> bytes:
+        """The bytes of a Request for each block."""
+        self._sending(_A_REQUEST)
+        return write_requests(blocks)
+
+    def give(self, blocks: Sequence[BlockData], out: list[bytes | memoryview]) -> int:
+        """Add the bytes of a Piece for each block to `out`, the blocks uncopied; how many bytes that is."""
+        self._sending(_A_PIECE)
+        return write_pieces(blocks, out)
 
     def _sending(self, message: Message) -> None:
         if self.standing is None:
             raise LocalProtocolError("a message before the handshake")
         self.standing.sending(message)
 
-    def _read_messages(self, data: memoryview) -> Iterator[Fact]:
-        standing, check = self.standing, self._bounds.check
-        assert standing is not None
-        for frame in self._framing.frames(data):
-            message = decode(frame)
-            check(message)
-            if type(message) not in _UNREMARKABLE or not standing.peer_opened:
-                standing.received(message)
-            yield message
+    def _read_messages(self, data: memoryview) -> Iterator[Run]:
+        framing, bounds = self._framing, self._bounds
+        frame, at = framing.finish(data)
+        if frame is not None:
+            yield self._fact(decode(frame))
+        end = len(data)
+        while at < end:
+            blocks: list[BlockData] = []
+            at = read_pieces(data, at, blocks)
+            if blocks:
+                self._opened(_A_PIECE)
+                good = bounds.good_pieces(blocks)
+                if good:
+                    yield Pieces(blocks[:good])
+                if good < len(blocks):
+                    bounds.check(Piece(*blocks[good]))
+            asked: list[Block] = []
+            at = read_requests(data, at, asked)
+            if asked:
+                self._opened(_A_REQUEST)
+                good = bounds.good_requests(asked)
+                if good:
+                    yield Requests(asked[:good])
+                if good < len(asked):
+                    bounds.check(Request(*asked[good]))
+            frame = framing.next(data, at)
+            if frame is None:
+                return
+            at += 4 + len(frame)
+            yield self._fact(decode(frame))
 
-    def _read_handshake(self, data: memoryview) -> Iterator[Fact]:
+    def _fact(self, message: Message) -> Run:
+        standing = self.standing
+        assert standing is not None
+        self._bounds.check(message)
+        standing.received(message)
+        match message:
+            case Piece(index, begin, block):
+                return Pieces([(index, begin, block)])
+            case Request(index, begin, length):
+                return Requests([(index, begin, length)])
+            case _:
+                return message
+
+    def _opened(self, message: Message) -> None:
+        """Such messages are legal at any time; the first of them ends the time for a bitfield."""
+        standing = self.standing
+        assert standing is not None
+        if not standing.peer_opened:
+            standing.received(message)
+
+    def _read_handshake(self, data: memoryview) -> Iterator[Run]:
         seen = len(self._opening)
         wanted = handshake.LENGTH - seen
         self._opening += data[:wanted]

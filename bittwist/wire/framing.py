@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from struct import Struct
 
 from bittwist.errors import RemoteProtocolError
@@ -28,47 +27,40 @@ class Framing:
         """Bytes held of an unfinished message."""
         return len(self._partial)
 
-    def frames(self, data: memoryview) -> Iterator[memoryview]:
-        """The messages that end in `data`, without their prefixes; each is valid until the next is asked for.
+    def finish(self, data: memoryview) -> tuple[memoryview | None, int]:
+        """Complete the message begun in an earlier arrival, if there is one, without its prefix.
 
-        Raises RemoteProtocolError where a prefix is over the limit. Must be run to its end (or given up
-        for good) before more data is offered.
+        Also where in `data` the next message begins. RemoteProtocolError where a prefix is over the limit.
         """
-        at, end = 0, len(data)
-        if self._partial:
-            at = yield from self._finish(data)
-        unpack = _LENGTH.unpack_from
-        while end - at >= 4:
-            (length,) = unpack(data, at)
-            stop = at + 4 + length
-            if stop > end:
-                self._check(length)
-                break
-            if length > self.limit:
-                self._check(length)
-            yield data[at + 4 : stop]
-            at = stop
-        if at < end:
-            self._partial += data[at:]
-
-    def _finish(self, data: memoryview) -> Generator[memoryview, None, int]:
-        """Complete the message begun in an earlier arrival; yields it, and returns where the next begins."""
         partial = self._partial
+        if not partial:
+            return None, 0
         at = 0
         if len(partial) < 4:
             at = 4 - len(partial)
             partial += data[:at]
             if len(partial) < 4:
-                return len(data)
+                return None, len(data)
         (length,) = _LENGTH.unpack_from(partial)
         self._check(length)
         stop: int = at + 4 + length - len(partial)
         partial += data[at:stop]
         if stop > len(data):
-            return len(data)
+            return None, len(data)
         self._partial = bytearray()
-        yield memoryview(partial)[4:]
-        return stop
+        return memoryview(partial)[4:], stop
+
+    def next(self, data: memoryview, at: int) -> memoryview | None:
+        """The message that begins at `at`, without its prefix; if it is not whole, None: what is there is kept."""
+        if len(data) - at >= 4:
+            (length,) = _LENGTH.unpack_from(data, at)
+            self._check(length)
+            stop = at + 4 + length
+            if stop <= len(data):
+                return data[at + 4 : stop]
+        if at < len(data):
+            self._partial += data[at:]
+        return None
 
     def _check(self, length: int) -> None:
         if length > self.limit:

@@ -179,11 +179,6 @@ def encode(message: Message) -> bytes:
         raise LocalProtocolError(f"{message!r} is not a message that can be sent") from None
 
 
-def piece_header(piece: Piece) -> bytes:
-    """The 13 bytes before a block, so that the block itself need not be copied to be sent."""
-    return _PIECE_HEADER.pack(9 + len(piece.block), _PIECE_ID, piece.index, piece.begin)
-
-
 def decode(frame: memoryview) -> Message:
     """Read one message, without its length prefix. A `Piece` keeps a view into `frame`.
 
@@ -297,7 +292,7 @@ _ENCODE: dict[type, Callable[..., bytes]] = {
     Have: _encode_index(_HAVE),
     BitfieldMessage: lambda m: _INDEX.pack(1 + len(m.bits)) + bytes((_BITFIELD,)) + m.bits,
     Request: _encode_triple(_REQUEST),
-    Piece: lambda m: piece_header(m) + m.block,
+    Piece: lambda m: _PIECE_HEADER.pack(9 + len(m.block), _PIECE_ID, m.index, m.begin) + m.block,
     Cancel: _encode_triple(_CANCEL),
     Port: lambda m: _PORT_MESSAGE.pack(3, _PORT, m.port),
     SuggestPiece: _encode_index(_SUGGEST),

@@ -116,7 +116,9 @@ def test_messages_and_headers_are_the_bytes_of_the_messages():
     wire = shaken()
     assert wire.send(m.HaveAll()) == encode(m.HaveAll())
     piece = m.Piece(0, 16384, b"abc")
-    assert wire.send_header(piece) + b"abc" == encode(piece)
+    out = []
+    assert wire.give([(0, 16384, b"abc")], out) == len(encode(piece))
+    assert b"".join(out) == encode(piece)
 
 
 def test_indices_are_checked_as_soon_as_the_torrent_is_known_even_within_an_arrival():
