@@ -25,6 +25,7 @@ from bench.measure import GIB, MIB, Growth, allocated, cpu_seconds, machine, med
 from tests.interop.clients import Aria2, Bittwist, Client, Libtorrent, Opentracker, Rtorrent
 from tests.interop.hosts import loopback
 from tests.interop.partners import present
+from tests.interop.shared import bittwist
 
 LIMIT = 300.0  # seconds for one transfer: a client that needs more does not belong in the table
 
@@ -66,7 +67,12 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--only", default=",".join(CLIENTS), metavar="NAME[,NAME]", help="of " + ", ".join(CLIENTS)
     )
-    parser.add_argument("--disk", type=Path, metavar="FOLDER", help="files go here instead of /dev/shm")
+    parser.add_argument(
+        "--disk",
+        type=lambda text: Path(text).absolute(),
+        metavar="FOLDER",
+        help="files go here instead of /dev/shm",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run to FILE")
     return parser.parse_args()
 
@@ -85,8 +91,7 @@ def make_content(folder: Path, size: int) -> tuple[Path, Path]:
 
 
 def info_hash(torrent: Path) -> str:
-    shown = subprocess.run(["transmission-show", str(torrent)], check=True, capture_output=True, text=True)
-    return next(line.split()[1] for line in shown.stdout.splitlines() if line.strip().startswith("Hash:"))
+    return str(json.loads(bittwist("show", torrent, "--json"))["info_hash_v1"])
 
 
 def transfer(kind: type[Client], content: Path, torrent: Path, work: Path) -> Run:
