@@ -86,10 +86,15 @@ def _number(saved: dict[bytes, bencode.Value], key: bytes) -> int:
 
 
 class StateFolder:
-    """The folder; blocking, a few kilobytes at a time."""
+    """The folder; blocking, a few kilobytes at a time.
+
+    It is made by the first save. When it goes away later it is not made again: it may have been on a drive,
+    and what is there now its mount point (SECURITY.md F3).
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._made = False
 
     def journal(self, info_hash: InfoHash) -> Path:
         """Where the journal of a torrent's verified pieces is."""
@@ -117,7 +122,9 @@ class StateFolder:
         path = self._path(torrent.info_hash)
         beside = path.with_name(path.name + ".new")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._made:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._made = True
             with open(beside, "wb") as file:
                 file.write(torrent.encode())
                 file.flush()
@@ -136,6 +143,7 @@ class StateFolder:
             raise StorageError(str(self._folder), error.strerror or str(error)) from error
         try:
             self._folder.rmdir()
+            self._made = False
         except OSError:
             # Not empty, or not there: other torrents are kept in it.
             return

@@ -44,7 +44,8 @@ class PacedSeed:
         self._lock = Lock()  # guards the counts, and keeps the pace
         self._over = Event()
         self._threads: list[Thread] = []
-        self._listening = socket.create_server((address, 0), backlog=BACKLOG)
+        self._source = (address, 0)
+        self._listening = socket.create_server(self._source, backlog=BACKLOG)
         self._listening.settimeout(TICK)
         self.endpoint = "{}:{}".format(*self._listening.getsockname()[:2])
         self._start(self._accept)
@@ -57,6 +58,10 @@ class PacedSeed:
         self._listening.close()
         for thread in self._threads:
             thread.join()
+
+    def dial(self, host: str, port: int) -> None:
+        """Be there for the peer that listens on `port`, dialing again whenever the connection ends."""
+        self._start(self._keep_dialing, (host, port))
 
     def counts(self) -> tuple[Counter[tuple[int, int]], Counter[tuple[int, int]]]:
         """What was asked and what was given so far; both begin anew."""
@@ -75,6 +80,12 @@ class PacedSeed:
             with suppress(TimeoutError, OSError):
                 connection, _ = self._listening.accept()
                 self._start(self._serve, connection)
+
+    def _keep_dialing(self, endpoint: tuple[str, int]) -> None:
+        while not self._over.is_set():
+            with suppress(OSError):
+                self._serve(socket.create_connection(endpoint, timeout=1.0, source_address=self._source))
+            self._over.wait(TICK)
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):

@@ -1,5 +1,6 @@
 """What survives a restart."""
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -84,3 +85,16 @@ class StateFolderTests(SynchronousTestCase):
         self.folder.save(saved(MAGNET))
         self.folder.forget(MAGNET.info_hash)
         self.assertEqual(self.folder.load(), ([saved(METAINFO)], []))
+
+    def test_a_folder_that_went_away_is_not_made_again(self):
+        self.folder.save(saved())
+        shutil.rmtree(self.path)
+        with self.assertRaises(StorageError):
+            self.folder.save(saved())
+        self.assertFalse(self.path.exists())
+
+    def test_after_the_last_torrent_was_forgotten_another_is_saved(self):
+        self.folder.save(saved())
+        self.folder.forget(METAINFO.info.info_hash)
+        self.folder.save(saved(MAGNET))
+        self.assertEqual(self.folder.load(), ([saved(MAGNET)], []))
