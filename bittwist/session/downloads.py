@@ -25,6 +25,7 @@ from bittwist.swarm.pipeline import Pipeline
 from bittwist.wire.runs import Block, BlockData
 
 MAX_UNASKED = 64  # blocks nobody asked for (late ones after a cancel among them) before a source is dropped
+NOTHING = memoryview(b"")
 MAX_HOSTS = 4096  # whose contributions can be told apart at once; the oldest are forgotten first
 
 
@@ -178,11 +179,14 @@ class Downloads:
                 source.close(RemoteProtocolError(f"a block of {len(block)} bytes that was not asked for"))
                 return
         came = self._picker.came(source.key, asked)
-        put = self._assembler.put
         size = 0
+        current, piece = -1, NOTHING
         for index, begin, block in came.fresh:
-            put(index, begin, block)
-            size += len(block)
+            if index != current:
+                current, piece = index, self._assembler.buffer(index)
+            end = begin + len(block)
+            piece[begin:end] = block
+            size += end - begin
         source.downloaded += size
         self._tally.downloaded += size
         if len(came.fresh) < len(asked):

@@ -26,12 +26,17 @@ class Assembler:
         self._spare: list[memoryview] = []
         self._max_spare = max(1, spare // geometry.piece_length)
 
-    def put(self, index: int, begin: int, block: Buffer) -> None:
-        """Copy one block to its place. The caller has checked that it lies within the piece."""
+    def buffer(self, index: int) -> memoryview:
+        """The piece as far as it is here, to copy blocks to their places (as `put` does one)."""
         try:
-            piece = self._pieces[index]
+            return self._pieces[index]
         except KeyError:
             piece = self._pieces[index] = self._fresh(index)
+            return piece
+
+    def put(self, index: int, begin: int, block: Buffer) -> None:
+        """Copy one block to its place. The caller has checked that it lies within the piece."""
+        piece = self.buffer(index)
         piece[begin : begin + len(block)] = block
 
     def take(self, index: int) -> memoryview:
