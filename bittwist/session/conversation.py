@@ -21,7 +21,7 @@ from bittwist.wire.handshake import Handshake
 from bittwist.wire.runs import Block, BlockData, Pieces, Requests
 from bittwist.wire.standing import Standing
 
-MAX_EARLY_HAVES = 1 << 16  # pieces named before the metadata is known; more can wait for a new connection
+MAX_EARLY_HAVES = 1 << 13  # pieces named before the metadata is known; more can wait for a new connection
 
 
 class Hub(Protocol):
@@ -56,6 +56,7 @@ class Conversation:
         self.connected_at = connected_at
         self.has: Bitfield | None = None  # None until the metadata tells how many pieces there are
         self.extensions: ExtensionHandshake | None = None
+        self.restated = 0  # how often it said anew what it has
         self.allowed_fast: set[int] = set()
         self.download_rate = Rate()
         self.upload_rate = Rate()
@@ -122,7 +123,9 @@ class Conversation:
 
     def _learn(self, message: m.Message) -> None:
         if self.has is None:
-            if len(self._early) < MAX_EARLY_HAVES:
+            if not isinstance(message, m.Have):
+                self._early = [message]  # it says all there is to say
+            elif len(self._early) < MAX_EARLY_HAVES:
                 self._early.append(message)
             return
         match message:
@@ -140,6 +143,9 @@ class Conversation:
                 self._hub.has_changed(self, None)
             case m.HaveAll():
                 self.has = Bitfield.full(self.has.num_pieces)
+                self._hub.has_changed(self, None)
+            case m.HaveNone() if not self.has.empty:
+                self.has = Bitfield(self.has.num_pieces)
                 self._hub.has_changed(self, None)
 
     def _extended(self, message: m.Extended) -> None:

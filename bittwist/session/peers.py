@@ -24,6 +24,9 @@ from bittwist.wire.runs import Block, BlockData
 from bittwist.wire.ut_metadata import MetadataRequest
 
 
+MAX_RESTATED = 16  # bitfields of one peer, and one a second: aria2 sends them in place of many Haves
+
+
 class Limits(Protocol):
     """How many connections there may be."""
 
@@ -224,8 +227,11 @@ class Peers:
             return
         if index is not None:
             self._downloads.have_announced(talk, index)
+            return
+        talk.restated += 1
+        if talk.restated > MAX_RESTATED + self._clock.seconds() - talk.connected_at:
+            talk.close(RemoteProtocolError("too many bitfields"))
         else:
-            self._downloads.left(talk)
             self._downloads.joined(talk, talk.has)
 
     def interest_changed(self, talk: Conversation) -> None:

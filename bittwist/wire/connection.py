@@ -132,7 +132,6 @@ class WireConnection:
             blocks: list[BlockData] = []
             at = read_pieces(data, at, blocks)
             if blocks:
-                self._opened(_A_PIECE)
                 good = bounds.good_pieces(blocks)
                 if good:
                     yield Pieces(blocks[:good])
@@ -141,7 +140,6 @@ class WireConnection:
             asked: list[Block] = []
             at = read_requests(data, at, asked)
             if asked:
-                self._opened(_A_REQUEST)
                 good = bounds.good_requests(asked)
                 if good:
                     yield Requests(asked[:good])
@@ -165,13 +163,6 @@ class WireConnection:
                 return Requests([(index, begin, length)])
             case _:
                 return message
-
-    def _opened(self, message: Message) -> None:
-        """Such messages are legal at any time; the first of them ends the time for a bitfield."""
-        standing = self.standing
-        assert standing is not None
-        if not standing.peer_opened:
-            standing.received(message)
 
     def _read_handshake(self, data: memoryview) -> Iterator[Run]:
         seen = len(self._opening)

@@ -29,7 +29,10 @@ MAX_EXTENSION_HANDSHAKES = 16  # from one peer; BEP 10 allows several, clients s
 
 
 class Standing:
-    """Where two peers stand; both begin choked and not interested."""
+    """Where two peers stand; both begin choked and not interested.
+
+    Our bitfield is first or never (BEP 3). Theirs may come at any time: aria2 sends one in place of many Haves.
+    """
 
     def __init__(self, *, fast: bool, extended: bool) -> None:
         self.fast = fast
@@ -38,7 +41,6 @@ class Standing:
         self.am_interested = False
         self.peer_choking = True
         self.peer_interested = False
-        self.peer_opened = False  # the time for their bitfield is over
         self._opened = False  # the time for ours is over
         self._extension_handshakes = 0
 
@@ -46,11 +48,6 @@ class Standing:
         """Take in a message; RemoteProtocolError if they may not send it now."""
         if not self.fast and isinstance(message, _FAST):
             raise RemoteProtocolError(f"{type(message).__name__} without the fast extension")
-        if self.peer_opened:
-            if isinstance(message, _OPENING):
-                raise RemoteProtocolError(f"{type(message).__name__} after other messages")
-        elif not isinstance(message, _NEUTRAL):
-            self.peer_opened = True
         match message:
             case Choke():
                 self.peer_choking = True

@@ -327,3 +327,33 @@ class StopTests(SynchronousTestCase):
         peer.abort()
         swarm.network.advance(1)
         swarm.quiet()
+
+
+class BitfieldTests(SynchronousTestCase):
+    def fetch_from(self, conduct, orders):
+        swarm = Swarm()
+        peers = FakePeers(swarm.network.host("10.0.0.9"), conduct)
+        port = peers.listen(6881)
+        fetching = swarm.add(swarm.session("10.0.0.1"), METAINFO, ["10.0.0.9:6881"])
+        swarm.network.run_until(lambda: peers.peers and peers.peers[0].handshake is not None)
+        swarm.network.advance(1)
+        orders(peers.peers[0])
+        self.addCleanup(port.stopListening)
+        return swarm, fetching, peers.peers[0]
+
+    def test_a_bitfield_in_the_middle_of_things_counts(self):
+        """aria2 sends one in place of many Haves."""
+        honest = Conduct(HASH, answer=speech.honest(DATA, 32768))
+        whole = speech.bitfield(range(METAINFO.info.geometry.num_pieces), METAINFO.info.geometry.num_pieces)
+        swarm, fetching, _ = self.fetch_from(
+            honest, lambda peer: peer.send(speech.numbered(Id.HAVE, 3) + whole)
+        )
+        swarm.until_complete(fetching)
+        self.assertEqual(swarm.data("10.0.0.1", METAINFO.info), DATA)
+
+    def test_a_flood_of_bitfields_ends_the_connection(self):
+        none = speech.bitfield([], METAINFO.info.geometry.num_pieces)
+        some = speech.bitfield([1], METAINFO.info.geometry.num_pieces)
+        swarm, _, peer = self.fetch_from(Conduct(HASH), lambda peer: peer.send((none + some) * 20))
+        swarm.network.run_until(lambda: peer.lost is not None, limit=5)
+        self.assertEqual(len(swarm.sessions[0].torrents[0]), 0)
