@@ -142,8 +142,9 @@ class Downloads:
             self._ask_the_idle(but=source.key)
 
     def review(self, source: BlockSource) -> None:
-        """Something about a source changed: say whether it interests us, and ask it for blocks."""
-        source.interest(self._running and self._picker.interesting(source.key))
+        """A source may have become interesting: say so, and ask it for blocks."""
+        if self._running and self._picker.interesting(source.key):
+            source.interest(True)
         self.ask(source)
 
     def ask(self, source: BlockSource) -> None:
@@ -229,8 +230,6 @@ class Downloads:
         if kept.digests is not None:
             self._judge(self._blame.passed(index, kept.digests))
         self._picker.verified(index)
-        for source in tuple(self._sources.values()):
-            source.interest(self._running and self._picker.interesting(source.key))
         self._owner.piece_verified(index)
 
     def _failed(self, index: int, kept: Kept) -> None:
@@ -258,6 +257,8 @@ class Downloads:
             overdue = source.pipeline.timed_out(now)
             if overdue:
                 self._picker.released(source.key, overdue)
+            # Only here, so that interest does not come and go with every piece.
+            source.interest(self._running and self._picker.interesting(source.key))
         self._ask_the_idle()
 
     def _ask_the_idle(self, but: int | None = None) -> None:

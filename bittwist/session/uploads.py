@@ -176,7 +176,7 @@ class Uploads:
     def interest_changed(self, taker: Taker) -> None:
         """A newly interested peer does not wait for the next round while there is room."""
         if taker.interested and taker.choked_by_us:
-            self._choose(self._clock.seconds())
+            self._choose(self._clock.seconds(), between=True)
 
     def tick(self) -> None:
         """Once a second; every CHOKE_INTERVAL whom to unchoke is decided anew."""
@@ -185,7 +185,8 @@ class Uploads:
             self._choose_at = now + CHOKE_INTERVAL
             self._choose(now)
 
-    def _choose(self, now: float) -> None:
+    def _choose(self, now: float, *, between: bool = False) -> None:
+        """Between rounds nobody is choked: a peer whose interest comes and goes keeps its place until the next."""
         takers = tuple(self._takers())
         chosen = frozenset(
             self._choker.choose([taker.rates(now) for taker in takers], now=now, seeding=self._seeding())
@@ -193,7 +194,7 @@ class Uploads:
         for taker in takers:
             if taker.key in chosen and taker.choked_by_us:
                 taker.unchoke()
-            elif taker.key not in chosen and not taker.choked_by_us:
+            elif not between and taker.key not in chosen and not taker.choked_by_us:
                 taker.choke()
                 self._forget(taker)
 
