@@ -95,7 +95,7 @@ def corpus():
     raw["an odd zero"] = bencode.encode(single(private=0)).replace(b"i0e", b"i-0e")
     raw["a name twice"] = with_key(single(), b"4:name1:b")
     raw["pieces twice"] = with_key(single(), bencode.encode(b"pieces") + bencode.encode(bytes(60)))
-    raw["more"] = with_key(single(), b"1:zd1:ai5eli6eee" + b"2:zzle")
+    raw["more"] = with_key(single(), b"1:zd1:ai5e1:bli6eee" + b"2:zzle")
     raw["very deep"] = with_key(single(), b"1:z" + b"l" * 150 + b"e" * 150)
     raw["a list"] = b"l4:name1:xe"
     raw["a number"] = b"i5e"
