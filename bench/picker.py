@@ -49,13 +49,12 @@ def one_seed(piece_length: int, total_size: int, turn: int) -> float:
         outstanding.extend(picked)
         if not outstanding:
             break
-        for _ in range(min(turn, len(outstanding))):
-            index, begin, _ = outstanding.popleft()
-            pipeline.received(index, begin, now)
-            if picker.received(0, index, begin).complete:
-                picker.verified(index)
-            blocks += 1
-            now += 22e-6
+        count = min(turn, len(outstanding))
+        arrived = [(*outstanding.popleft()[:2], b"") for _ in range(count)]
+        for index in picker.came(0, pipeline.came(arrived, now)).whole:
+            picker.verified(index)
+        blocks += count
+        now += count * 22e-6
     assert picker.have.complete and blocks == total_size // BLOCK
     return (process_time() - started) / blocks * 1e6
 
@@ -103,9 +102,9 @@ class Crowd:
         started = process_time()
         for number in range(count):
             key = number % self.PEERS
-            for index, begin, _ in self.picker.pick(key, 16, now=0.0):
-                if self.picker.received(key, index, begin).complete:
-                    self.picker.verified(index)
+            arrived = [(index, begin, b"") for index, begin, _ in self.picker.pick(key, 16, now=0.0)]
+            for index in self.picker.came(key, arrived).whole:
+                self.picker.verified(index)
         return (process_time() - started) / count * 1e6
 
     def poor(self, count: int = 2_000) -> float:

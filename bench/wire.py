@@ -23,8 +23,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.peer.protocol import PeerFactory, PeerProtocol
+from bittwist.wire.connection import Run
 from bittwist.wire.handshake import Handshake
-from bittwist.wire.messages import HaveAll, HaveNone, Interested, Message, Piece, Request, Unchoke
+from bittwist.wire.messages import HaveAll, HaveNone, Interested, Unchoke
+from bittwist.wire.runs import Block, Pieces, Requests
 
 TORRENT = InfoHash(v1=b"bittwist wire bench.")
 PIECE_LENGTH = 1 << 20
@@ -35,23 +37,25 @@ OUTSTANDING = 192  # blocks a leech has asked for: 3 MiB, more than a loopback s
 class Seed:
     """Answers every request from one buffer."""
 
+    takes_runs = True
+
     def __init__(self) -> None:
         self.piece = memoryview(bytes(range(256)) * (PIECE_LENGTH // 256))
-        self.asked: list[Request] = []
+        self.asked: list[Block] = []
 
     def handshaken(self, peer: PeerProtocol, handshake: Handshake) -> None:
         peer.know(Geometry(PIECE_LENGTH, PIECE_LENGTH << 16))
         peer.send(HaveAll(), Unchoke())
 
-    def received(self, peer: PeerProtocol, message: Message) -> None:
-        if type(message) is Request:
-            self.asked.append(message)
+    def received(self, peer: PeerProtocol, run: Run) -> None:
+        if type(run) is Requests:
+            self.asked += run.blocks
 
     def settled(self, peer: PeerProtocol) -> None:
         room = (AHEAD - peer.unsent) // BLOCK
         if room > 0 and self.asked:
             now, self.asked = self.asked[:room], self.asked[room:]
-            peer.send_blocks([Piece(r.index, r.begin, self.piece[r.begin : r.begin + r.length]) for r in now])
+            peer.send_blocks([(index, begin, self.piece[begin : begin + size]) for index, begin, size in now])
 
     drained = settled
 
@@ -61,6 +65,8 @@ class Seed:
 
 class Leech:
     """Asks for blocks in order, and counts them."""
+
+    takes_runs = True
 
     def __init__(self, blocks: int, copy: bool) -> None:
         self.blocks = blocks
@@ -73,12 +79,13 @@ class Leech:
         peer.know(Geometry(PIECE_LENGTH, PIECE_LENGTH << 16))
         peer.send(HaveNone(), Interested())
 
-    def received(self, peer: PeerProtocol, message: Message) -> None:
-        if type(message) is Piece:
+    def received(self, peer: PeerProtocol, run: Run) -> None:
+        if type(run) is Pieces:
             if self.copy:
-                self.buffer[message.begin : message.begin + BLOCK] = message.block
-            self.got += 1
-        elif type(message) is Unchoke:
+                for _, begin, block in run.blocks:
+                    self.buffer[begin : begin + BLOCK] = block
+            self.got += len(run.blocks)
+        elif type(run) is Unchoke:
             self.began = time.perf_counter()
 
     def settled(self, peer: PeerProtocol) -> None:
@@ -86,7 +93,7 @@ class Leech:
         room = min(self.got + OUTSTANDING, self.blocks) - self.asked
         if room > 0 and self.began:
             first, self.asked = self.asked, self.asked + room
-            peer.send(*[_request(number) for number in range(first, self.asked)])
+            peer.request([_block(number) for number in range(first, self.asked)])
         if self.got == self.blocks:
             self.took = time.perf_counter() - self.began
             reactor.stop()
@@ -95,9 +102,9 @@ class Leech:
         pass
 
 
-def _request(number: int) -> Request:
+def _block(number: int) -> Block:
     index, block = divmod(number, PIECE_LENGTH // BLOCK)
-    return Request(index, block * BLOCK, BLOCK)
+    return index, block * BLOCK, BLOCK
 
 
 def run_seed() -> dict[str, float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bittwist.errors import LocalProtocolError
 from bittwist.metainfo.geometry import Geometry
 
-Buffer = bytes | bytearray | memoryview
 SPARE = 8 << 20  # bytes of empty buffers kept for the next pieces; more would only be memory standing by
 
 
@@ -27,24 +26,19 @@ class Assembler:
         self._max_spare = max(1, spare // geometry.piece_length)
 
     def buffer(self, index: int) -> memoryview:
-        """The piece as far as it is here, to copy blocks to their places (as `put` does one)."""
+        """The piece as far as it is here, to copy blocks to their places."""
         try:
             return self._pieces[index]
         except KeyError:
             piece = self._pieces[index] = self._fresh(index)
             return piece
 
-    def put(self, index: int, begin: int, block: Buffer) -> None:
-        """Copy one block to its place. The caller has checked that it lies within the piece."""
-        piece = self.buffer(index)
-        piece[begin : begin + len(block)] = block
-
     def take(self, index: int) -> memoryview:
         """The whole piece, out of the gathering; the caller gives it back with `release`."""
         try:
             piece = self._pieces.pop(index)
         except KeyError:
-            raise LocalProtocolError(f"no block of piece {index} was put") from None
+            raise LocalProtocolError(f"no block of piece {index} is here") from None
         self._taken[id(piece.obj)] = piece
         return piece
 

@@ -25,7 +25,6 @@ and a piece is held that nobody is asked for, that piece is given up: `forgotten
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from random import Random
 
@@ -38,7 +37,7 @@ from bittwist.swarm.flight import Arrived, Block, Came, InFlight, PeerKey
 from bittwist.swarm.holdings import Holdings
 from bittwist.swarm.reservations import Reservations
 
-__all__ = ["OVERDUE", "OVERDUE_AT_BOUND", "Block", "Came", "PeerKey", "Picker", "PieceState", "Receipt"]
+__all__ = ["OVERDUE", "OVERDUE_AT_BOUND", "Block", "Came", "PeerKey", "Picker", "PieceState"]
 
 OVERDUE = 5.0  # seconds after which an idle peer is asked for a block again (pipelines hold about 2 s)
 OVERDUE_AT_BOUND = 1.0  # the same, while the bound on pieces in flight holds peers up
@@ -49,15 +48,6 @@ class PieceState(Enum):
     ACTIVE = auto()  # some block was asked for, or came
     VERIFYING = auto()  # all blocks are here, the hash is not checked
     HAVE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What one block was good for."""
-
-    fresh: bool  # the first copy: keep it
-    complete: bool  # it was the piece's last: verify the piece
-    others: tuple[PeerKey, ...]  # who were asked for it too: each gets a Cancel
 
 
 class Picker:
@@ -185,11 +175,6 @@ class Picker:
     def came(self, key: PeerKey, blocks: Sequence[Arrived]) -> Came:
         """Blocks came from a peer, in a row; each was picked once, for whomever."""
         return self._flight.came(key, blocks)
-
-    def received(self, key: PeerKey, index: int, begin: int) -> Receipt:
-        """One block came."""
-        came = self._flight.came(key, ((index, begin, b""),))
-        return Receipt(bool(came.fresh), bool(came.whole), tuple(other for other, _, _ in came.others))
 
     def released(self, key: PeerKey, blocks: Iterable[Block]) -> None:
         """A peer will not send these (it choked us, rejected them, or took too long): others may be asked.

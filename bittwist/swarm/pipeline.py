@@ -82,10 +82,6 @@ class Pipeline:
         if self._silent_since is None and asked:
             self._silent_since = now
 
-    def received(self, index: int, begin: int, now: float) -> bool:
-        """A block came: whether it had been asked for."""
-        return bool(self.came(((index, begin, b""),), now))
-
     def came(self, blocks: Sequence[Arrived], now: float) -> list[Arrived]:
         """Blocks came in a row: those that had been asked for."""
         take = self._asked.pop

@@ -51,7 +51,7 @@ class Framing:
         return memoryview(partial)[4:], stop
 
     def next(self, data: memoryview, at: int) -> memoryview | None:
-        """The message that begins at `at`, without its prefix; if it is not whole, None: what is there is kept."""
+        """The message that begins at `at`, without its prefix; None, and it is kept, if it is not whole."""
         if len(data) - at >= 4:
             (length,) = _LENGTH.unpack_from(data, at)
             self._check(length)

@@ -54,7 +54,7 @@ class Seed:
         while self.asked and peer.unsent < 512 << 10:
             request = self.asked.pop(0)
             at = (request.index << 20) + request.begin
-            peer.send_blocks([m.Piece(request.index, request.begin, CONTENT[at : at + request.length])])
+            peer.send_blocks([(request.index, request.begin, CONTENT[at : at + request.length])])
         self.most_unsent = max(self.most_unsent, peer.unsent)
 
     drained = settled
@@ -93,7 +93,7 @@ class Leech:
 
     def ask(self, peer, count):
         now, self.wanted = self.wanted[:count], self.wanted[count:]
-        peer.send(*[m.Request(index, begin, BLOCK) for index, begin in now])
+        peer.request([(index, begin, BLOCK) for index, begin in now])
 
     def lost(self, peer, reason):
         self.reason.callback(reason)
@@ -167,9 +167,7 @@ async def test_what_is_unsent_at_a_close_still_arrives(monkeypatch, plain):
         peer.pause()
         seeding = meeting.seed.peers[0]
         blocks = [(at >> 20, at % (1 << 20)) for at in range(0, count * BLOCK, BLOCK)]
-        seeding.send_blocks(
-            [m.Piece(i, b, CONTENT[(i << 20) + b : (i << 20) + b + BLOCK]) for i, b in blocks]
-        )
+        seeding.send_blocks([(i, b, CONTENT[(i << 20) + b : (i << 20) + b + BLOCK]) for i, b in blocks])
         seeding.close(NetworkError("leech", "enough"))
         assert seeding.unsent > 0
         peer.resume()

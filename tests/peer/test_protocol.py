@@ -117,7 +117,7 @@ class Messages(SynchronousTestCase):
                 peer.send(m.HaveNone())
 
             def received(self, peer, message):
-                peer.send_blocks([m.Piece(0, 0, bytes(128 << 10))] * 4)
+                peer.send_blocks([(0, 0, bytes(128 << 10))] * 4)
 
             def lost(self, peer, reason):
                 pass
@@ -148,9 +148,9 @@ class Messages(SynchronousTestCase):
     def test_blocks_are_sent_behind_their_headers(self):
         end = End().shake()
         piece = memoryview(bytes(range(256)) * 128)
-        blocks = [m.Piece(3, 0, piece[:16384]), m.Piece(3, 16384, piece[16384:])]
+        blocks = [(3, 0, piece[:16384]), (3, 16384, piece[16384:])]
         end.protocol.send_blocks(blocks)
-        sent = [m.Piece(b.index, b.begin, bytes(b.block)) for b in blocks]
+        sent = [m.Piece(index, begin, bytes(block)) for index, begin, block in blocks]
         self.assertEqual(end.sent_messages(), sent)
 
     def test_a_fault_is_met_after_the_messages_before_it(self):
@@ -212,7 +212,7 @@ class Ends(SynchronousTestCase):
         end.protocol.close(NetworkError("there", "enough"))
         end.receive(m.HaveAll())
         end.protocol.send(m.HaveNone())
-        end.protocol.send_blocks([m.Piece(0, 0, b"a")])
+        end.protocol.send_blocks([(0, 0, b"a")])
         end.turn()
         self.assertEqual((end.callbacks.messages, end.transport.value()), ([], b""))
 
@@ -294,7 +294,7 @@ class Flow(SynchronousTestCase):
         end = End(low_water=100_000).shake()
         producer = end.transport.producer
         producer.pauseProducing()
-        end.protocol.send_blocks([m.Piece(0, 0, bytes(16384))] * 10)
+        end.protocol.send_blocks([(0, 0, bytes(16384))] * 10)
         self.assertEqual(end.protocol.unsent, 10 * 16397)
         end.turn()
         self.assertEqual(end.protocol.unsent, 10 * 16397)
@@ -305,7 +305,7 @@ class Flow(SynchronousTestCase):
 
     def test_drained_is_not_told_of_little(self):
         end = End(low_water=100_000).shake()
-        end.protocol.send_blocks([m.Piece(0, 0, bytes(16384))])
+        end.protocol.send_blocks([(0, 0, bytes(16384))])
         end.turn()
         self.assertEqual(end.callbacks.drains, 0)
 
@@ -318,11 +318,11 @@ class Flow(SynchronousTestCase):
             under_way.append(peer)
             if end.callbacks.drains < 5:
                 end.callbacks.drains += 1
-                peer.send_blocks([m.Piece(0, 0, bytes(16384))])
+                peer.send_blocks([(0, 0, bytes(16384))])
             under_way.clear()
 
         end.protocol._drained = send_more
-        end.protocol.send_blocks([m.Piece(0, 0, bytes(16384))])
+        end.protocol.send_blocks([(0, 0, bytes(16384))])
         end.turn()
         self.assertEqual(end.callbacks.drains, 5)
 

@@ -111,7 +111,7 @@ class SlowPeers(SynchronousTestCase):
     def test_a_peer_that_reads_nothing_is_gone_after_the_idle_time(self):
         end = End().shake()
         end.transport.producer.pauseProducing()
-        end.protocol.send_blocks([m.Piece(0, 0, bytes(16384))])
+        end.protocol.send_blocks([(0, 0, bytes(16384))])
         for _ in range(24):
             end.clock.advance(10)
             if end.open:

@@ -22,6 +22,7 @@ from bittwist.swarm.picker import Picker
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.swarm.rate import Rate
 from tests.scale import SEED, runs
+from tests.swarm.single import received, was_asked
 
 MIB = 1 << 20
 LATENCY = 0.02
@@ -180,9 +181,9 @@ class Node:
     def received(self, key: int, block: Block, digest: bytes) -> None:
         link = self.links.get(key)
         index, begin, length = block
-        if link is None or not link.pipeline.received(index, begin, self.swarm.now):
+        if link is None or not was_asked(link.pipeline, index, begin, self.swarm.now):
             return
-        receipt = self.picker.received(key, index, begin)
+        receipt = received(self.picker, key, index, begin)
         if not receipt.fresh:
             self.wasted += length
         else:

@@ -23,7 +23,7 @@ class Keeping(StoreTestCase):
         assembler = Assembler(self.info.geometry)
         for index, piece in enumerate(self.pieces):
             for begin, length in self.info.geometry.blocks(index):
-                assembler.put(index, begin, memoryview(piece)[begin : begin + length])
+                assembler.buffer(index)[begin : begin + length] = piece[begin : begin + length]
             view = assembler.take(index)
             self.assertEqual(self.fire(store.keep(index, view)), Kept(True))
             assembler.release(view)

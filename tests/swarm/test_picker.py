@@ -10,6 +10,7 @@ from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.swarm.picker import OVERDUE, OVERDUE_AT_BOUND, Picker, PieceState
 from bittwist.swarm.requests import MAX_COPIES, MAX_HASTY
 from bittwist.swarm.reservations import RESERVED_FOR
+from tests.swarm.single import received
 
 ALICE, BOB, CAROL, DAVE = 1, 2, 3, 4
 
@@ -32,7 +33,7 @@ def fetch(picks: Picker, key: int, count: int = 1000, *, now: float = 0.0) -> li
     """Ask a peer for blocks, and they all come."""
     blocks = picks.pick(key, count, now=now)
     for index, begin, _ in blocks:
-        if picks.received(key, index, begin).complete:
+        if received(picks, key, index, begin).complete:
             picks.verified(index)
     return blocks
 
@@ -62,7 +63,7 @@ def test_a_torrent_of_one_short_block() -> None:
     picks = picker(1, 1, short=BLOCK - 1)
     picks.peer_has_all(ALICE)
     assert picks.pick(ALICE, 4, now=0.0) == [(0, 0, 1)]
-    assert picks.received(ALICE, 0, 0).complete
+    assert received(picks, ALICE, 0, 0).complete
     picks.verified(0)
     assert picks.have.complete and picks.wanted_left == 0 and not picks.interesting(ALICE)
 
@@ -80,7 +81,7 @@ def test_a_piece_goes_through_its_states() -> None:
     seen = [picks.state(0)]
     for index, begin, _ in picks.pick(ALICE, 4, now=0.0):
         seen.append(picks.state(0))
-        receipt = picks.received(ALICE, index, begin)
+        receipt = received(picks, ALICE, index, begin)
         assert receipt.fresh and receipt.others == ()
     assert receipt.complete
     seen.append(picks.state(0))
@@ -95,7 +96,7 @@ def test_a_piece_that_failed_is_wanted_again_and_says_who_gave_it() -> None:
     picks.peer_has_all(BOB)
     for key in (ALICE, BOB, ALICE, BOB):
         ((index, begin, _),) = picks.pick(key, 1, now=0.0)
-        picks.received(key, index, begin)
+        received(picks, key, index, begin)
     assert picks.failed(0) == {0: ALICE, BLOCK: BOB, 2 * BLOCK: ALICE, 3 * BLOCK: BOB}
     assert picks.state(0) is PieceState.WANTED
     assert len(fetch(picks, BOB)) == 4
@@ -106,9 +107,9 @@ def test_a_second_copy_of_a_block_is_not_fresh() -> None:
     picks = picker(1)
     picks.peer_has_all(ALICE)
     picks.pick(ALICE, 4, now=0.0)
-    assert picks.received(ALICE, 0, 0).fresh
-    assert not picks.received(ALICE, 0, 0).fresh
-    assert not picks.received(BOB, 0, 0).fresh
+    assert received(picks, ALICE, 0, 0).fresh
+    assert not received(picks, ALICE, 0, 0).fresh
+    assert not received(picks, BOB, 0, 0).fresh
 
 
 def test_at_least_one_piece_must_be_allowed_in_flight() -> None:
@@ -256,7 +257,7 @@ def test_what_a_peer_began_that_left_is_finished_first() -> None:
     picks.peer_has_all(ALICE)
     picks.peer_has_all(BOB)
     (first, *_, last) = picks.pick(ALICE, 3, now=0.0)
-    picks.received(ALICE, first[0], first[1])
+    received(picks, ALICE, first[0], first[1])
     picks.left(ALICE)
     blocks = picks.pick(BOB, 3, now=0.0)
     assert [block[0] for block in blocks] == [first[0]] * 3
@@ -277,7 +278,7 @@ def test_a_late_block_of_a_released_request_still_counts() -> None:
     picks.peer_has_all(ALICE)
     asked = picks.pick(ALICE, 4, now=0.0)
     picks.released(ALICE, asked)
-    assert picks.received(ALICE, *asked[1][:2]).fresh
+    assert received(picks, ALICE, *asked[1][:2]).fresh
     assert picks.pick(ALICE, 9, now=0.0) == [asked[0], asked[2], asked[3]]
 
 
@@ -285,7 +286,7 @@ def test_a_block_that_nobody_was_asked_for_yet_may_come_from_a_former_attempt() 
     picks = picker(1)
     picks.peer_has_all(ALICE)
     picks.pick(ALICE, 1, now=0.0)
-    assert picks.received(ALICE, 0, 2 * BLOCK).fresh
+    assert received(picks, ALICE, 0, 2 * BLOCK).fresh
     assert [block[1] // BLOCK for block in picks.pick(ALICE, 9, now=0.0)] == [1, 3]
 
 
@@ -306,9 +307,9 @@ def test_in_the_end_game_others_are_asked_too_and_cancelled() -> None:
     again = picks.pick(BOB, 100, now=0.0)
     assert len(again) == MAX_HASTY
     index, begin, _ = again[0]
-    assert picks.received(BOB, index, begin).others == (ALICE,)
+    assert received(picks, BOB, index, begin).others == (ALICE,)
     index, begin, _ = again[1]
-    assert picks.received(ALICE, index, begin).others == (BOB,)
+    assert received(picks, ALICE, index, begin).others == (BOB,)
 
 
 def test_in_the_end_game_what_would_come_last_is_asked_for_again_first() -> None:
@@ -341,7 +342,7 @@ def test_a_copy_is_enough_when_the_first_peer_leaves() -> None:
     picks.pick(ALICE, 1, now=0.0)
     assert picks.pick(BOB, 1, now=0.0) == [(0, 0, BLOCK)]
     picks.left(ALICE)
-    assert picks.received(BOB, 0, 0).others == ()
+    assert received(picks, BOB, 0, 0).others == ()
 
 
 def test_a_peer_that_gives_up_its_copy_changes_nothing_for_the_first() -> None:
@@ -350,7 +351,7 @@ def test_a_peer_that_gives_up_its_copy_changes_nothing_for_the_first() -> None:
         picks.peer_has_all(key)
     picks.pick(ALICE, 1, now=0.0)
     picks.released(BOB, picks.pick(BOB, 1, now=0.0))
-    assert picks.received(ALICE, 0, 0).others == ()
+    assert received(picks, ALICE, 0, 0).others == ()
 
 
 def test_no_end_game_while_a_piece_is_there_to_begin() -> None:
@@ -376,7 +377,7 @@ def test_a_piece_that_is_being_verified_counts() -> None:
     picks = picker(max_active=1)
     picks.peer_has_all(ALICE)
     for index, begin, _ in picks.pick(ALICE, 4, now=0.0):
-        receipt = picks.received(ALICE, index, begin)
+        receipt = received(picks, ALICE, index, begin)
     assert receipt.complete
     assert picks.pick(ALICE, 4, now=0.0) == []
     picks.verified(index)
@@ -400,22 +401,22 @@ def test_at_the_bound_the_blocks_a_slow_peer_owes_are_taken_from_it() -> None:
     assert picks.pick(BOB, 9, now=OVERDUE_AT_BOUND / 2) == []
     assert picks.pick(BOB, 9, now=OVERDUE_AT_BOUND) == owed
     for index, begin, _ in owed:
-        assert picks.received(BOB, index, begin).others == (ALICE,)
+        assert received(picks, BOB, index, begin).others == (ALICE,)
 
 
 def test_a_piece_that_nobody_can_finish_makes_room_for_one_that_somebody_can() -> None:
     picks = picker(2, max_active=1)
     picks.joined(ALICE, having(2, 0))
     (asked,) = picks.pick(ALICE, 1, now=0.0)
-    picks.received(ALICE, *asked[:2])
+    received(picks, ALICE, *asked[:2])
     picks.left(ALICE)
     picks.joined(BOB, having(2, 1))
     assert len(picks.pick(BOB, 4, now=0.0)) == 4
     assert picks.forgotten() == [0] and picks.forgotten() == []
     assert picks.state(0) is PieceState.WANTED
-    assert not picks.received(ALICE, *asked[:2]).fresh, "there is no buffer for it"
+    assert not received(picks, ALICE, *asked[:2]).fresh, "there is no buffer for it"
     for number in range(4):
-        assert picks.received(BOB, 1, number * BLOCK).fresh
+        assert received(picks, BOB, 1, number * BLOCK).fresh
     picks.verified(1)
     picks.joined(CAROL, having(2, 0))
     assert len(fetch(picks, CAROL)) == 4 and picks.have.complete, "it is fetched again, whole"
@@ -427,7 +428,7 @@ def test_what_could_still_be_finished_is_given_up_last() -> None:
     picks.joined(BOB, having(3, 1))
     for key in (ALICE, BOB):
         (asked,) = picks.pick(key, 1, now=0.0)
-        picks.received(key, *asked[:2])
+        received(picks, key, *asked[:2])
     picks.released(ALICE, [])
     picks.left(BOB)
     picks.joined(CAROL, having(3, 2))
@@ -473,7 +474,7 @@ def test_a_reservation_ends_when_its_peer_does_not_get_on(how: str, begun: bool)
         assert picks.pick(BOB, 9, now=RESERVED_FOR - 0.1) == []
         picks.pick(BOB, 9, now=RESERVED_FOR)
     picks.pick(BOB, 9, now=RESERVED_FOR)
-    assert all(picks.received(BOB, 0, number * BLOCK).fresh for number in range(4))
+    assert all(received(picks, BOB, 0, number * BLOCK).fresh for number in range(4))
 
 
 def test_a_piece_cannot_be_reserved_for_a_peer_without_it() -> None:
@@ -492,7 +493,7 @@ def test_a_piece_that_a_check_of_the_disk_found_is_not_fetched_on() -> None:
     picks.peer_has_all(ALICE)
     asked = picks.pick(ALICE, 3, now=0.0)
     picks.verified(asked[0][0])
-    assert not picks.received(ALICE, *asked[0][:2]).fresh
+    assert not received(picks, ALICE, *asked[0][:2]).fresh
     assert {block[0] for block in picks.pick(ALICE, 9, now=0.0)} == {1 - asked[0][0]}
     assert picks.failed(asked[0][0]) == {}
 

@@ -11,6 +11,7 @@ from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.swarm.picker import Picker, PieceState
 from bittwist.swarm.requests import MAX_COPIES
 from tests.scale import runs
+from tests.swarm.single import received
 
 KEYS = st.integers(0, 5)
 CHANCE = st.randoms(use_true_random=False)
@@ -92,7 +93,7 @@ class Swarm(RuleBasedStateMachine):
         index, begin = block = random.choice(list(source[key]))
         del source[key][block]
         state = self.picker.state(index)
-        receipt = self.picker.received(key, index, begin)
+        receipt = received(self.picker, key, index, begin)
         fresh = state is PieceState.ACTIVE and begin not in self.came.get(index, {})
         assert receipt.fresh is fresh
         if not fresh:

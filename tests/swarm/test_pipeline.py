@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bittwist.metainfo.geometry import BLOCK
 from bittwist.swarm.pipeline import ASSUMED_REQQ, Pipeline, PipelineSettings
+from tests.swarm.single import was_asked
 
 
 def blocks(count: int, first: int = 0) -> list[tuple[int, int, int]]:
@@ -23,7 +24,7 @@ def stream(pipeline: Pipeline, *, rate: float, delay: float, seconds: float, sta
             free_at = max(free_at, now + delay) + BLOCK / rate
             asked.append((free_at, block))
         now, (index, begin, _) = asked.pop(0)
-        assert pipeline.received(index, begin, now)
+        assert was_asked(pipeline, index, begin, now)
     return now
 
 
@@ -65,7 +66,7 @@ def test_the_depth_stays_within_its_bounds(reqq: int, rate: float, delay: float)
 
 def test_what_was_never_asked_for_is_counted_as_that() -> None:
     pipeline = Pipeline()
-    assert not pipeline.received(0, 0, 1.0)
+    assert not was_asked(pipeline, 0, 0, 1.0)
     assert (pipeline.unrequested, pipeline.late) == (1, 0)
 
 
@@ -74,9 +75,9 @@ def test_a_block_that_comes_after_its_cancel_was_asked_for_once() -> None:
     pipeline.requested(blocks(2), 0.0)
     pipeline.cancelled(0, 0)
     assert pipeline.outstanding == 1
-    assert pipeline.received(0, 0, 1.0)
+    assert was_asked(pipeline, 0, 0, 1.0)
     assert pipeline.late == 1
-    assert not pipeline.received(0, 0, 1.0)
+    assert not was_asked(pipeline, 0, 0, 1.0)
 
 
 def test_a_choke_empties_the_pipeline_and_late_blocks_are_tolerated() -> None:
@@ -84,7 +85,7 @@ def test_a_choke_empties_the_pipeline_and_late_blocks_are_tolerated() -> None:
     pipeline.requested(blocks(3), 0.0)
     assert pipeline.clear() == blocks(3)
     assert pipeline.outstanding == 0 and not pipeline.snubbed(1000.0)
-    assert pipeline.received(0, BLOCK, 1.0)
+    assert was_asked(pipeline, 0, BLOCK, 1.0)
 
 
 def test_late_blocks_are_remembered_up_to_a_bound() -> None:
@@ -93,8 +94,8 @@ def test_late_blocks_are_remembered_up_to_a_bound() -> None:
     for first in range(0, 30, 10):
         pipeline.requested(blocks(10, first), 0.0)
         pipeline.clear()
-    assert not pipeline.received(0, 9 * BLOCK, 1.0)  # the oldest ten are forgotten
-    assert pipeline.received(0, 10 * BLOCK, 1.0)
+    assert not was_asked(pipeline, 0, 9 * BLOCK, 1.0)  # the oldest ten are forgotten
+    assert was_asked(pipeline, 0, 10 * BLOCK, 1.0)
 
 
 def test_a_reject_of_what_was_asked_for_is_known_from_one_out_of_the_blue() -> None:
@@ -118,7 +119,7 @@ def test_a_peer_that_sends_nothing_for_a_minute_snubs_us() -> None:
     assert pipeline.room(161.0) == 1, "but it may show that it has changed"
     pipeline.requested(blocks(1, 9), 161.0)
     assert pipeline.timed_out(162.0) == []
-    assert pipeline.received(0, 9 * BLOCK, 163.0)
+    assert was_asked(pipeline, 0, 9 * BLOCK, 163.0)
     assert not pipeline.snubbed(163.0)
     assert pipeline.room(163.0) >= 4
 
@@ -130,7 +131,7 @@ def test_a_slow_peer_that_keeps_sending_is_not_snubbing() -> None:
     for number in range(20):
         now += 55.0
         assert not pipeline.snubbed(now)
-        assert pipeline.received(0, number * BLOCK, now)
+        assert was_asked(pipeline, 0, number * BLOCK, now)
         pipeline.requested(blocks(1, number + 4), now)
 
 
@@ -139,7 +140,7 @@ def test_a_block_that_is_passed_over_is_given_up_in_the_end() -> None:
     pipeline.requested(blocks(1), 0.0)
     for second in range(1, 130):
         pipeline.requested(blocks(1, second), float(second))
-        assert pipeline.received(0, second * BLOCK, second + 0.5)
+        assert was_asked(pipeline, 0, second * BLOCK, second + 0.5)
         overdue = pipeline.timed_out(second + 0.5)
         assert overdue == ([] if second != 120 else blocks(1))
 
@@ -147,6 +148,6 @@ def test_a_block_that_is_passed_over_is_given_up_in_the_end() -> None:
 def test_who_was_asked_for_nothing_owes_nothing() -> None:
     pipeline = Pipeline()
     pipeline.requested(blocks(1), 0.0)
-    pipeline.received(0, 0, 1.0)
+    was_asked(pipeline, 0, 0, 1.0)
     assert not pipeline.snubbed(500.0)
     assert pipeline.timed_out(500.0) == []

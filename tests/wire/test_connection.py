@@ -102,7 +102,7 @@ def test_an_extension_counts_where_both_have_it(ours, theirs):
 def test_facts_before_a_fault_are_told():
     wire, told = shaken(), []
     with pytest.raises(RemoteProtocolError):
-        for fact in wire.receive(encode(m.HaveAll()) + encode(m.Unchoke()) + encode(m.HaveAll())):
+        for fact in wire.receive(encode(m.HaveAll()) + encode(m.Unchoke()) + b"\xff\xff\xff\xff"):
             told.append(fact)
     assert told == [m.HaveAll(), m.Unchoke()]
 

@@ -83,8 +83,3 @@ def test_unknown_messages_are_told_but_never_sent():
     assert decode(memoryview(b"\xfe\0\0")) == m.UnknownMessage(0xFE)
     with pytest.raises(LocalProtocolError):
         encode(m.UnknownMessage(0xFE))
-
-
-def test_the_header_of_a_piece_is_its_message_without_the_block():
-    piece = m.Piece(1, 16384, memoryview(b"abc"))
-    assert m.piece_header(piece) + piece.block == encode(piece)
