@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 from bittwist.errors import MetainfoError, StorageError
@@ -18,6 +19,7 @@ from bittwist.metainfo.metainfo import Metainfo
 
 SUFFIX = ".torrent-state"
 SET_ASIDE = ".unreadable"
+SECOND = 1_000_000  # dates are kept to the microsecond: torrents added together come back in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class SavedTorrent:
                 "running": int(self.running),
                 "uploaded": self.uploaded,
                 "downloaded": self.downloaded,
-                "added at": int(self.added_at),
+                "added at": max(0, round(self.added_at * SECOND)),
             }
         )
 
@@ -74,7 +76,7 @@ class SavedTorrent:
             bool(_number(saved, b"running")),
             _number(saved, b"uploaded"),
             _number(saved, b"downloaded"),
-            float(_number(saved, b"added at")),
+            _number(saved, b"added at") / SECOND,
         )
 
 
@@ -83,6 +85,10 @@ def _number(saved: dict[bytes, bencode.Value], key: bytes) -> int:
     if not isinstance(value, int) or value < 0:
         raise MetainfoError(f"saved state has no {key.decode()}")
     return value
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()
 
 
 class StateFolder:
@@ -95,6 +101,7 @@ class StateFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._made = False
+        self._written: dict[Path, bytes] = {}  # the digest of what each file holds
 
     def journal(self, info_hash: InfoHash) -> Path:
         """Where the journal of a torrent's verified pieces is."""
@@ -108,7 +115,9 @@ class StateFolder:
             return saved, troubles
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
-                saved.append(SavedTorrent.decode(path.read_bytes()))
+                content = path.read_bytes()
+                saved.append(SavedTorrent.decode(content))
+                self._written[path] = _digest(content)
             except MetainfoError as error:
                 path.rename(path.with_name(path.name + SET_ASIDE))
                 troubles.append(StorageError(str(path), f"set aside, as it cannot be read: {error}"))
@@ -118,24 +127,29 @@ class StateFolder:
         return saved, troubles
 
     def save(self, torrent: SavedTorrent) -> None:
-        """Replace a torrent's file; StorageError leaves the one before in place."""
+        """Replace a torrent's file, unless it says this already; StorageError leaves the one before."""
         path = self._path(torrent.info_hash)
+        content = torrent.encode()
+        if self._written.get(path) == _digest(content):
+            return
         beside = path.with_name(path.name + ".new")
         try:
             if not self._made:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._made = True
             with open(beside, "wb") as file:
-                file.write(torrent.encode())
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, path)
             self._sync_folder()
+            self._written[path] = _digest(content)
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
 
     def forget(self, info_hash: InfoHash) -> None:
         """Remove a torrent's file and journal, and the folder when nothing else is in it."""
+        self._written.pop(self._path(info_hash), None)
         try:
             self._path(info_hash).unlink(missing_ok=True)
             self.journal(info_hash).unlink(missing_ok=True)

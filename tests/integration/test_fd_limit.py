@@ -119,6 +119,7 @@ def test_a_download_of_many_files_outlives_a_rush_of_peers(tmp_path: Path, descr
         )
         endpoint = endpoint_of(program)
         program.until(lambda: len(seed.given) > 5, 20, "it has begun")
+        seed.pace = 0.5
         with rush(endpoint, metainfo.info, PEERS):
             load = load_over(program, 2.0)
             assert load <= (CPU_AT_MOST if SOAK else 3 * CPU_AT_MOST)

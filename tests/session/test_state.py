@@ -53,6 +53,24 @@ class StateFolderTests(SynchronousTestCase):
         self.folder.save(first)
         self.assertEqual(self.folder.load(), ([first, second], []))
 
+    def test_torrents_added_in_one_second_keep_their_order(self):
+        first, second = saved(MAGNET, added_at=1.6e9 + 0.25), saved(METAINFO, added_at=1.6e9 + 0.5)
+        for torrents in ((first, second), (second, first)):
+            for torrent_ in torrents:
+                self.folder.save(torrent_)
+            self.assertEqual(self.folder.load(), ([first, second], []))
+
+    def test_a_clock_before_1970_loses_no_torrent(self):
+        self.folder.save(saved(added_at=-3600.0))
+        self.assertEqual(self.folder.load(), ([saved(added_at=0.0)], []))
+
+    def test_what_is_there_already_is_not_written_again(self):
+        self.folder.save(saved())
+        for folder in (self.folder, StateFolder(self.path)):
+            folder.load()
+            with patch("os.fsync", side_effect=AssertionError("written")):
+                folder.save(saved())
+
     def test_no_folder_is_no_torrents(self):
         self.assertEqual(self.folder.load(), ([], []))
 
@@ -69,9 +87,9 @@ class StateFolderTests(SynchronousTestCase):
 
     def test_a_save_that_fails_leaves_the_one_before(self):
         self.folder.save(saved(added_at=1.0))
-        with patch("os.fsync", side_effect=OSError(28, "No space left on device")):
-            with self.assertRaises(StorageError):
-                self.folder.save(saved(added_at=2.0))
+        full = patch("os.fsync", side_effect=OSError(28, "No space left on device"))
+        with full, self.assertRaises(StorageError):
+            self.folder.save(saved(added_at=2.0))
         self.assertEqual(self.folder.load(), ([saved(added_at=1.0)], []))
 
     def test_forgetting_the_last_torrent_removes_the_folder(self):
@@ -90,7 +108,7 @@ class StateFolderTests(SynchronousTestCase):
         self.folder.save(saved())
         shutil.rmtree(self.path)
         with self.assertRaises(StorageError):
-            self.folder.save(saved())
+            self.folder.save(saved(path="/elsewhere"))
         self.assertFalse(self.path.exists())
 
     def test_after_the_last_torrent_was_forgotten_another_is_saved(self):
