@@ -111,3 +111,24 @@ def test_every_true_bitfield_is_taken_and_no_other(pieces, data):
         assert not good
     else:
         assert good
+
+
+@given(
+    st.integers(0, 3),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 210), st.integers(1, 110)), max_size=8),
+    st.booleans(),
+)
+def test_of_blocks_in_a_row_those_before_the_first_bad_one_are_good(pieces, blocks, learned):
+    bounds = known(Geometry(200, pieces * 200 + 50)) if learned else Bounds()
+
+    def good(messages):
+        for number, message in enumerate(messages):
+            try:
+                bounds.check(message)
+            except RemoteProtocolError:
+                return number
+        return len(blocks)
+
+    filled = [(index, begin, bytes(length)) for index, begin, length in blocks]
+    assert bounds.good_requests(blocks) == good([m.Request(*block) for block in blocks])
+    assert bounds.good_pieces(filled) == good([m.Piece(*block) for block in filled])
