@@ -22,6 +22,7 @@ from bittwist.wire.runs import Block, BlockData
 MAX_ASKED = 500  # requests a peer may have open (SECURITY.md B4); also told to it as `reqq`
 SEND_AHEAD = 512 * 1024  # bytes handed to a connection beyond what the kernel took: a slow peer costs no more
 LOOK_AHEAD = 96  # blocks: what SEND_AHEAD lets through, and a chunk of the disk's read-ahead behind it
+READ_AHEAD = 2 << 20  # bytes read for a peer that takes nothing: read again and again, caches being small
 CHOKE_INTERVAL = 10.0  # seconds between looks at who is unchoked (BEP 3)
 
 NOTHING = memoryview(b"")
@@ -33,6 +34,7 @@ class Asked:
 
     blocks: dict[Block, None]
     reading: bool = False
+    ahead: int = 0  # bytes read since it was last given something
 
 
 class Taker(Protocol):
@@ -128,11 +130,11 @@ class Uploads:
             room -= length
         if given:
             self._gave(taker, asked, given)
-        if asked.blocks and not asked.reading:
+        if asked.blocks and not asked.reading and (room > 0 or asked.ahead < READ_AHEAD):
             self._read_ahead(taker, asked)
 
     def _gave(self, taker: Taker, asked: Asked, given: list[BlockData]) -> None:
-        size = 0
+        asked.ahead = size = 0
         for index, begin, view in given:
             length = len(view)
             del asked.blocks[index, begin, length]
@@ -166,9 +168,14 @@ class Uploads:
             asked.reading = False
         if self._asked.get(taker.key) is not asked:
             return
-        if self._store.chunk(*block) is None and block in asked.blocks:
-            # There was no memory to read ahead with: this block is all there is.
-            self._gave(taker, asked, [(block[0], block[1], view)])
+        found = self._store.chunk(*block)
+        if found is not None:
+            asked.ahead += len(found[1])
+        else:
+            # There is no memory to read ahead with: it is given now, or read again when its time comes.
+            asked.ahead = READ_AHEAD
+            if next(iter(asked.blocks), None) == block and taker.unsent < SEND_AHEAD:
+                self._gave(taker, asked, [(block[0], block[1], view)])
         self.give(taker)
 
     # Choking
@@ -186,7 +193,7 @@ class Uploads:
             self._choose(now)
 
     def _choose(self, now: float, *, between: bool = False) -> None:
-        """Between rounds nobody is choked: a peer whose interest comes and goes keeps its place until the next."""
+        """Between rounds nobody is choked: a peer whose interest comes and goes keeps its place till the next."""
         takers = tuple(self._takers())
         chosen = frozenset(
             self._choker.choose([taker.rates(now) for taker in takers], now=now, seeding=self._seeding())

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -191,3 +191,39 @@ Swarm.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestRandomSwarms = Swarm.TestCase
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 3), st.integers(1, 4), st.integers(0, BLOCK - 1))
+def test_blocks_in_a_row_count_as_they_would_one_by_one(
+    random: Random, max_active: int, blocks: int, short: int
+) -> None:
+    """Two pickers live the same life; blocks come to one in rows, to the other one by one."""
+    geometry = Geometry(blocks * BLOCK, 4 * blocks * BLOCK - short)
+    together, apart = (Picker(geometry, Random(1), max_active=max_active) for _ in range(2))
+    asked: dict[int, list[tuple[int, int, int]]] = {0: [], 1: [], 2: []}
+    for key in asked:
+        for picker in together, apart:
+            picker.peer_has_all(key)
+    for step in range(60):
+        key, count, late = random.randrange(3), random.randrange(1, 9), random.random()
+        picked = together.pick(key, count, now=float(step), share=late < 0.3)
+        assert picked == apart.pick(key, count, now=float(step), share=late < 0.3)
+        assert together.forgotten() == apart.forgotten()
+        asked[key] += picked
+        if late < 0.2:
+            for picker in together, apart:
+                picker.released(key, asked[key])  # what was asked may come all the same
+        random.shuffle(asked[key])
+        row = [(index, begin, b"") for index, begin, _ in asked[key][:count]]
+        del asked[key][:count]
+        came = together.came(key, row)
+        receipts = [(block, received(apart, key, *block[:2])) for block in row]
+        assert came.fresh == [block for block, receipt in receipts if receipt.fresh]
+        assert came.whole == [block[0] for block, receipt in receipts if receipt.complete]
+        assert came.others == [(other, *block[:2]) for block, receipt in receipts for other in receipt.others]
+        for index in came.whole:
+            for picker in together, apart:
+                picker.failed(index) if late > 0.8 else picker.verified(index)
+        for index in range(geometry.num_pieces):
+            assert together.state(index) is apart.state(index)
+        assert together.endgame is apart.endgame

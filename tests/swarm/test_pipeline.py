@@ -151,3 +151,42 @@ def test_who_was_asked_for_nothing_owes_nothing() -> None:
     was_asked(pipeline, 0, 0, 1.0)
     assert not pipeline.snubbed(500.0)
     assert pipeline.timed_out(500.0) == []
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("ask"), st.integers(0, 12), st.integers(1, 6)),
+            st.tuples(st.just("cancel"), st.integers(0, 12), st.just(0)),
+            st.tuples(st.just("choke"), st.just(0), st.just(0)),
+            st.tuples(st.just("come"), st.lists(st.integers(0, 15), max_size=8), st.just(0)),
+        ),
+        max_size=25,
+    )
+)
+def test_blocks_in_a_row_count_as_they_would_one_by_one(steps: list[tuple[str, object, int]]) -> None:
+    together, apart = Pipeline(PipelineSettings(max=5)), Pipeline(PipelineSettings(max=5))
+    now = 0.0
+    for step, what, count in steps:
+        now += 0.25
+        if step == "come":
+            assert isinstance(what, list)
+            arrived = [(0, number * BLOCK, b"") for number in what]
+            asked = [block for block in arrived if was_asked(apart, *block[:2], now)]
+            assert together.came(arrived, now) == asked
+        elif step == "choke":
+            assert together.clear() == apart.clear()
+        for pipeline in together, apart:
+            if step == "ask":
+                assert isinstance(what, int)
+                pipeline.requested(blocks(count, what), now)
+            elif step == "cancel":
+                assert isinstance(what, int)
+                pipeline.cancelled(0, what * BLOCK)
+        for of in ("outstanding", "late", "unrequested"):
+            assert getattr(together, of) == getattr(apart, of)
+        assert together.rate.per_second(now) == apart.rate.per_second(now)
+        assert together.depth(now) == apart.depth(now)
+        for later in (now + 59.0, now + 60.0):
+            assert together.snubbed(later) == apart.snubbed(later)
+    assert together.timed_out(now + 130.0) == apart.timed_out(now + 130.0)
