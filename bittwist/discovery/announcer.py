@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,7 +33,7 @@ class AnnouncerSettings:
     all_tiers: bool = True
     numwant: int = 100
     max_peers: int = 200  # used of one answer: nobody needs more at once
-    stop_deadline: float = 5.0  # seconds for all `stopped` announces together
+    stop_deadline: float = 4.0  # seconds for all `stopped` announces together: six are promised for the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +135,18 @@ class Announcer:
         self._wake()
 
     def stop(self) -> Deferred[None]:
-        """Cancel what is under way and announce `stopped` to those that list us, all within the deadline."""
+        """Announce `stopped` to those that list us, after a `completed` that is still owed to them.
+
+        All within the deadline; what else is under way is cancelled.
+        """
         walks, self._walks = self._walks, None
         if walks is None and not self._waiting:
             return succeed(None)
         stopped: Deferred[None] = Deferred()
         self._waiting.append(stopped)
         if walks is not None:
-            for walk in walks:
-                walk.stop()
-            self._take_leave().addBoth(self._gone)
+            completing = {tracker: told for walk in walks for tracker, told in walk.stop().items()}
+            self._take_leave(completing).addBoth(self._gone)
         return stopped
 
     def statuses(self) -> tuple[TrackerStatus, ...]:
@@ -180,7 +182,7 @@ class Announcer:
                 event=event,
                 numwant=0 if event is Event.STOPPED else self._settings.numwant,
                 key=state.key,
-            ip=state.ip,
+                ip=state.ip,
             )
         )
 
@@ -189,35 +191,56 @@ class Announcer:
         if peers:
             self._found(peers, self.name)
 
-    def _take_leave(self) -> Deferred[list[tuple[bool, None]]]:
+    def _take_leave(
+        self, completing: Mapping[Tracker, Deferred[AnnounceResponse]]
+    ) -> Deferred[list[tuple[bool, None]]]:
         leaving = []
         for tracker in self._all():
             if tracker.relation.leave():
-                leaving.append(self._say_stopped(tracker))
+                goodbye = self._say_goodbye(tracker, completing.get(tracker))
+                leaving.append(Deferred.fromCoroutine(goodbye))
             else:
                 tracker.relation.left()
         return DeferredList(leaving).addTimeout(
             self._settings.stop_deadline, self._clock, onTimeoutCancel=lambda result, seconds: []
         )
 
-    def _say_stopped(self, tracker: Tracker) -> Deferred[None]:
-        relation = tracker.relation
+    async def _say_goodbye(self, tracker: Tracker, completing: Deferred[AnnounceResponse] | None) -> None:
         assert tracker.client is not None, "a tracker without a client never lists us"
-
-        def answered(_: object) -> None:
-            relation.left()
-
-        def unanswered(failure: Failure) -> None:
-            relation.left()
-            if not isinstance(failure.value, (BitTwistError, CancelledError)):
-                _log.failure("a bug in taking leave of {url}; we are gone anyway", failure, url=tracker.url)
-
-        return maybeDeferred(self._ask, tracker.client, Event.STOPPED).addCallbacks(answered, unanswered)
+        try:
+            if tracker.account.owed is Event.COMPLETED:
+                await _settled(completing or self._ask(tracker.client, Event.COMPLETED))
+            await self._ask(tracker.client, Event.STOPPED)
+        except (BitTwistError, CancelledError):
+            # It will find out that we are gone.
+            pass
+        except Exception:
+            _log.failure("a bug in taking leave of {url}; we are gone anyway", url=tracker.url)
+        finally:
+            tracker.relation.left()
 
     def _gone(self, _: object) -> None:
         waiting, self._waiting = self._waiting, []
         for stopped in waiting:
             stopped.callback(None)
+
+
+def _settled(announce: Deferred[AnnounceResponse]) -> Deferred[None]:
+    """Fires with nothing when the announce is over, however; cancelling it cancels the announce."""
+
+    def cancel(settled: Deferred[None]) -> None:
+        settled.errback(CancelledError())
+        announce.cancel()
+
+    def over(result: AnnounceResponse | Failure | None) -> None:
+        if isinstance(result, Failure) and not result.check(BitTwistError, CancelledError):
+            _log.failure("a bug in announcing that the download is complete", result)
+        if not settled.called:
+            settled.callback(None)
+
+    settled: Deferred[None] = Deferred(cancel)
+    announce.addBoth(over)
+    return settled
 
 
 def _status(tracker: Tracker, tier: int) -> TrackerStatus:

@@ -70,6 +70,7 @@ class Walk:
         self._random = random
         self._next: IDelayedCall | None = None
         self._asking: Deferred[AnnounceResponse] | None = None
+        self._asked: Tracker | None = None  # who is, or was, asked last
         self._over = False
 
     def wake(self) -> None:
@@ -83,14 +84,21 @@ class Walk:
         if due_at < math.inf:
             self._next = self._clock.callLater(max(0.0, due_at - self._clock.seconds()), self._set_out)
 
-    def stop(self) -> None:
-        """Cancel whatever is planned or under way."""
+    def stop(self) -> dict[Tracker, Deferred[AnnounceResponse]]:
+        """Cancel whatever is planned or under way, but for a `completed`: it is handed over to be waited for.
+
+        Sent again, it would be counted twice.
+        """
         self._over = True
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._asking is None or self._asked is None:
+            return {}
+        if self._asked.account.sent is Event.COMPLETED:
+            return {self._asked: self._asking}
+        self._asking.cancel()
+        return {}
 
     def _in_order(self) -> Iterator[Tracker]:
         """The trackers up to the first that works: those behind it are its substitutes."""
@@ -140,6 +148,7 @@ class Walk:
         reason, retry_in = "", None
         event = tracker.relation.announce()
         try:
+            self._asked = tracker
             self._asking = self._ask(tracker.client, event)
             answer = await self._asking
         except (BitTwistError, CancelledError) as problem:

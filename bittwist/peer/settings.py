@@ -14,7 +14,7 @@ class PeerSettings:
     handshake_timeout: float = 10.0  # for the whole of it, however the bytes drip (B13)
     idle_timeout: float = 120.0  # without a whole message, or without them taking a byte of ours (BEP 3)
     keepalive_after: float = 100.0  # of silence of ours; others drop us after 120
-    close_timeout: float = 5.0  # for what is unsent when we close
+    close_timeout: float = 4.0  # for what is unsent when we close
     low_water: int = 256 << 10  # unsent bytes below which `drained` is called
     max_handshaking: int = 500  # unfinished incoming handshakes; beyond, the oldest goes
     reserved: bytes = reserved()

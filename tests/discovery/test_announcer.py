@@ -365,12 +365,12 @@ class StopTests(AnnouncerCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual([status.state for status in announcer.statuses()], [TrackerState.STOPPED] * 2)
 
-    def test_a_dead_tracker_is_waited_for_five_seconds(self) -> None:
+    def test_a_dead_tracker_is_waited_for_four_seconds(self) -> None:
         announcer = self.started(["a"], ["b"])
         for tracker in self.trackers.values():
             tracker.reply = None
         stopped = announcer.stop()
-        self.clock.advance(4.9)
+        self.clock.advance(3.9)
         self.assertNoResult(stopped)
         self.assertEqual(announcer.statuses()[0].state, TrackerState.STOPPING)
         self.clock.advance(0.2)
@@ -386,6 +386,45 @@ class StopTests(AnnouncerCase):
         self.assertEqual(tracker.cancelled, 1)
         self.assertEqual(tracker.events, [Event.STARTED, Event.STOPPED])  # `started` may have arrived
         self.assertEqual(self.found, [])
+
+    def test_a_completed_under_way_is_waited_for_and_not_sent_twice(self) -> None:
+        announcer = self.started(["a"])
+        tracker = self.trackers["a"]
+        tracker.reply = None
+        announcer.completed()
+        self.clock.advance(0)
+        stopped = announcer.stop()
+        self.assertNoResult(stopped)
+        tracker.reply = AnnounceResponse()
+        assert tracker.pending is not None
+        tracker.pending.callback(AnnounceResponse())
+        self.successResultOf(stopped)
+        self.assertEqual(tracker.events, [Event.STARTED, Event.COMPLETED, Event.STOPPED])
+
+    def test_a_completed_that_is_owed_is_told_before_the_end(self) -> None:
+        for reply in (AnnounceResponse(), FetchError("a", "connection refused")):
+            announcer = self.started(["a"])
+            tracker = self.trackers["a"]
+            announcer.completed()
+            tracker.reply = reply
+            self.successResultOf(announcer.stop())
+            self.assertEqual(tracker.events, [Event.STARTED, Event.COMPLETED, Event.STOPPED])
+            self.trackers.clear()
+
+    def test_a_completed_that_is_not_heard_is_given_up_at_the_deadline(self) -> None:
+        for advance in (0.0, None):  # under way, and not yet sent
+            announcer = self.started(["a"])
+            tracker = self.trackers["a"]
+            tracker.reply = None
+            announcer.completed()
+            if advance is not None:
+                self.clock.advance(advance)
+            stopped = announcer.stop()
+            self.clock.advance(DEFAULTS.stop_deadline)
+            self.successResultOf(stopped)
+            self.assertEqual(tracker.events, [Event.STARTED, Event.COMPLETED])
+            self.assertEqual((tracker.cancelled, self.clock.getDelayedCalls()), (1, []))
+            self.trackers.clear()
 
     def test_a_tracker_known_to_be_dead_does_not_delay_the_end(self) -> None:
         tracker = self.tracker("a")

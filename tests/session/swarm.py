@@ -52,10 +52,10 @@ class Swarm:
         """What a session's storage holds."""
         return read(self.storages[address], info)
 
-    def quiet(self):
+    def quiet(self, after=1):
         for session in self.sessions:
             self.network.result_of(session.stopService())
-        self.network.advance(1)  # what is on its way arrives
+        self.network.advance(after)  # what is on its way arrives
         self.network.assert_quiet()
 
 

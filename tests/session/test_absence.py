@@ -90,7 +90,7 @@ class AbsenceTests(SynchronousTestCase):
             self.swarm.network.run_until(lambda: len(self.fetching) == 1, 120)
         self.swarm.until_complete(self.fetching)
         self.assertEqual(self.swarm.data("10.0.0.2", METAINFO.info), DATA)
-        self.swarm.quiet()
+        self.swarm.quiet(after=10)
 
     def test_an_impostor_fails_once_and_the_right_one_is_still_looked_for(self):
         self.taken_away(None)
@@ -100,7 +100,7 @@ class AbsenceTests(SynchronousTestCase):
         self.drive.there = DRIVE
         self.swarm.network.advance(31)
         self.assertIs(self.fetching.life.state, State.DOWNLOADING)
-        self.swarm.quiet()
+        self.swarm.quiet(after=10)
 
     def test_a_drive_that_cannot_be_looked_at_is_looked_for_again(self):
         self.taken_away(None)
@@ -110,7 +110,7 @@ class AbsenceTests(SynchronousTestCase):
         self.drive.trouble = None
         self.swarm.network.advance(31)
         self.assertIs(self.fetching.life.state, State.DOWNLOADING)
-        self.swarm.quiet()
+        self.swarm.quiet(after=10)
 
     def test_a_stopped_torrent_looks_no_more(self):
         self.taken_away(None)
@@ -120,4 +120,4 @@ class AbsenceTests(SynchronousTestCase):
         self.swarm.network.advance(100)
         self.assertEqual(self.drive.looks, 0)
         self.assertIs(self.fetching.life.state, State.STOPPED)
-        self.swarm.quiet()
+        self.swarm.quiet(after=10)
