@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 
@@ -227,3 +227,26 @@ def test_a_daemon_started_without_the_drive_makes_nothing_and_goes_on_when_it_co
     until_state(program, METAINFO, "seeding", 10)
     assert not place.seed.counts()[0]
     assert len(states(program, METAINFO)) == 4, "checking, failed, checking, seeding"
+
+
+def test_a_state_folder_that_fills_up_on_the_way_costs_nothing(place: Place) -> None:
+    data, state = place.folder / "data", place.folder / "state"
+    place.spaces.tmpfs(data, "32m")
+    place.spaces.tmpfs(state, "64k")
+    place.seed.pace = 0.005
+    program, endpoint = place.daemon(state, data, place.torrent)
+    place.seed.dial(*endpoint)
+    program.until(lambda: len(place.seed.given) > 20, 20, "it has begun")
+    with (place.spaces.seen(state) / "other").open("wb", buffering=0) as other, suppress(OSError):
+        while True:
+            other.write(bytes(4096))
+    until_state(program, METAINFO, "seeding", 30)
+    time.sleep(2.5)  # what was kept is to be recorded by then
+    program.stop()
+    assert "Traceback" not in program.output
+    (place.spaces.seen(state) / "other").unlink()
+    place.seed.counts()
+    program, _ = place.daemon(state, data)
+    until_state(program, METAINFO, "seeding", 20)
+    assert not place.seed.counts()[0]
+    assert (place.spaces.seen(data) / "data.bin").read_bytes() == DATA
