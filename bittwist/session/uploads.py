@@ -193,7 +193,7 @@ class Uploads:
             self._choose(now)
 
     def _choose(self, now: float, *, between: bool = False) -> None:
-        """Between rounds nobody is choked: a peer whose interest comes and goes keeps its place till the next."""
+        """Between rounds nobody is choked: a peer whose interest comes and goes keeps its place."""
         takers = tuple(self._takers())
         chosen = frozenset(
             self._choker.choose([taker.rates(now) for taker in takers], now=now, seeding=self._seeding())

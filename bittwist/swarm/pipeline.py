@@ -121,11 +121,14 @@ class Pipeline:
             self._silent_since = None
 
     def rejected(self, index: int, begin: int, length: int) -> bool:
-        """The peer will not send it (BEP 6): whether it had been asked for."""
+        """The peer will not send it (BEP 6): whether that was still expected of it.
+
+        Of what was given up and then asked for again, the first reject is for the first request.
+        """
         block = (index, begin)
         if block in self._late:
             del self._late[block]
-            return True
+            return False
         if block not in self._asked or self._asked[block][0] != length:
             return False
         del self._asked[block]

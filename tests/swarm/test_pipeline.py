@@ -98,14 +98,15 @@ def test_late_blocks_are_remembered_up_to_a_bound() -> None:
     assert was_asked(pipeline, 0, 10 * BLOCK, 1.0)
 
 
-def test_a_reject_of_what_was_asked_for_is_known_from_one_out_of_the_blue() -> None:
+def test_a_reject_of_what_is_expected_is_known_from_one_that_is_of_no_account() -> None:
     pipeline = Pipeline()
     pipeline.requested(blocks(2), 0.0)
     assert not pipeline.rejected(0, 0, 5)
     assert pipeline.rejected(0, 0, BLOCK)
     assert not pipeline.rejected(0, 0, BLOCK)
     pipeline.cancelled(0, BLOCK)
-    assert pipeline.rejected(0, BLOCK, BLOCK)  # how BEP 6 answers a Cancel
+    assert not pipeline.rejected(0, BLOCK, BLOCK)  # how BEP 6 answers a Cancel
+    assert not pipeline.came([(0, BLOCK, b"")], 1.0), "it is not to come late either"
     assert pipeline.outstanding == 0
 
 
