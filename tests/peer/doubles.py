@@ -12,6 +12,7 @@ from bittwist.peer.settings import PeerSettings
 from bittwist.wire import messages as m
 from bittwist.wire.connection import WireConnection
 from bittwist.wire.handshake import Handshake, reserved
+from bittwist.wire.runs import Pieces, Requests
 
 TORRENT = InfoHash(v1=b"h" * 20)
 GEOMETRY = Geometry(32768, 10 * 32768)
@@ -55,6 +56,21 @@ class Recorder:
 
     def lost(self, peer, reason):
         self.reasons.append(reason)
+
+
+class RunRecorder(Recorder):
+    """The same, for callbacks that take messages in a row together; `runs` says how they came."""
+
+    takes_runs = True
+
+    def __init__(self, geometry=GEOMETRY):
+        super().__init__(geometry)
+        self.runs = []
+
+    def received(self, peer, run):
+        self.runs.append(type(run))
+        for message in run.messages() if isinstance(run, (Pieces, Requests)) else [run]:
+            super().received(peer, message)
 
 
 class Wire(StringTransport):

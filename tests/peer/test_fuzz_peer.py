@@ -12,7 +12,7 @@ from bittwist.wire.ut_metadata import MetadataPiece, MetadataRequest
 from bittwist.wire.ut_metadata import encode as encode_metadata
 from tests.scale import SEED, SOAK, runs
 
-from .doubles import THEIRS, End, Recorder
+from .doubles import THEIRS, End, Recorder, RunRecorder
 
 MAX_BUFFERED = 256 << 10
 
@@ -89,8 +89,13 @@ class FuzzPeer(SynchronousTestCase):
         end = End(
             outgoing=random.random() < 0.5, callbacks=Recorder() if random.random() < 0.8 else Recorder(None)
         )
+        twin = End(outgoing=end.protocol.outgoing, callbacks=RunRecorder(end.callbacks.geometry))
         for chunk in chunks(random, mutated(random)):
             end.receive(chunk)
+            twin.receive(chunk)
+            self.assertEqual(
+                twin.callbacks.messages, end.callbacks.messages, "runs are not what they stand for"
+            )
             self.assertLessEqual(end.protocol._wire.buffered, MAX_BUFFERED)
             if end.transport.disconnecting:
                 break

@@ -10,8 +10,9 @@ from bittwist.metainfo.infohash import InfoHash
 from bittwist.peer.protocol import PeerFactory, address_of
 from bittwist.wire import messages as m
 from bittwist.wire.handshake import Handshake, reserved
+from bittwist.wire.runs import Pieces, Requests
 
-from .doubles import GEOMETRY, OUR_ID, THEIRS, TORRENT, End, Recorder
+from .doubles import GEOMETRY, OUR_ID, THEIRS, TORRENT, End, Recorder, RunRecorder
 
 
 class Handshakes(SynchronousTestCase):
@@ -153,6 +154,41 @@ class Messages(SynchronousTestCase):
         sent = [m.Piece(index, begin, bytes(block)) for index, begin, block in blocks]
         self.assertEqual(end.sent_messages(), sent)
 
+    def test_requests_in_a_row_leave_as_they_would_one_by_one(self):
+        end = End().shake()
+        end.sent()
+        asked = [(3, 0, 16384), (3, 16384, 16384), (9, 5, 1)]
+        end.protocol.request(asked)
+        end.protocol.request([])
+        self.assertEqual(end.sent_messages(), [m.Request(*block) for block in asked])
+
+    def test_messages_in_a_row_come_together_to_callbacks_that_take_them_so(self):
+        end = End(callbacks=RunRecorder()).shake()
+        sent = [
+            m.HaveAll(),
+            *[m.Piece(1, begin, b"abc") for begin in (0, 3, 6)],
+            *[m.Request(2, begin, 16384) for begin in (0, 16384)],
+            m.Unchoke(),
+        ]
+        end.receive(*sent)
+        self.assertEqual(end.callbacks.messages, sent)
+        self.assertEqual(end.callbacks.runs, [m.HaveAll, Pieces, Requests, m.Unchoke])
+
+    def test_a_close_in_the_middle_of_a_run_ends_the_run(self):
+        end = End().shake()
+        end.callbacks.replies[m.Piece] = lambda peer, message: peer.close(NetworkError("x", "y"))
+        end.receive(m.HaveAll(), m.Piece(0, 0, b"a"), m.Piece(0, 1, b"b"), m.Unchoke())
+        self.assertEqual(end.callbacks.messages, [m.HaveAll(), m.Piece(0, 0, b"a")])
+
+    def test_the_messages_of_a_run_before_its_fault_are_delivered(self):
+        for callbacks in Recorder(), RunRecorder():
+            end = End(callbacks=callbacks).shake()
+            good = [m.Piece(0, 0, b"a"), m.Piece(0, 1, b"b")]
+            end.receive(*good, m.Piece(10, 0, b"c"), m.Piece(0, 2, b"d"))
+            end.turn()
+            self.assertEqual(end.callbacks.messages, good)
+            self.assertIsInstance(end.callbacks.reasons[0], RemoteProtocolError)
+
     def test_a_fault_is_met_after_the_messages_before_it(self):
         end = End().shake()
         end.receive(m.HaveAll(), b"\xff\xff\xff\xff", m.Unchoke())
@@ -213,6 +249,7 @@ class Ends(SynchronousTestCase):
         end.receive(m.HaveAll())
         end.protocol.send(m.HaveNone())
         end.protocol.send_blocks([(0, 0, b"a")])
+        end.protocol.request([(0, 0, 1)])
         end.turn()
         self.assertEqual((end.callbacks.messages, end.transport.value()), ([], b""))
 
