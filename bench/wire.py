@@ -109,7 +109,7 @@ def _block(number: int) -> Block:
 
 def run_seed() -> dict[str, float]:
     seed = Seed()
-    factory = PeerFactory(reactor, b"-BW0001-benchseed---", lambda info_hash: seed)
+    factory = PeerFactory(reactor, b"-bW0100-benchseed---", lambda info_hash: seed)
     port = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[arg-type]  # no ServerFactory, but an IProtocolFactory
     print(port.getHost().port, flush=True)  # type: ignore[attr-defined]  # an IPv4Address
     reactor.run()
@@ -118,7 +118,7 @@ def run_seed() -> dict[str, float]:
 
 def run_leech(port: int, mib: int, copy: bool) -> dict[str, float]:
     leech = Leech(mib * (1 << 20) // BLOCK, copy)
-    factory = PeerFactory(reactor, b"-BW0001-benchleech--", lambda info_hash: leech)
+    factory = PeerFactory(reactor, b"-bW0100-benchleech--", lambda info_hash: leech)
     endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
     endpoint.connect(factory.outgoing(TORRENT))
     reactor.run()

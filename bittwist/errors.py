@@ -87,7 +87,7 @@ class DiskFull(StorageError):
 
 
 class FolderGone(StorageError):
-    """The folder that things are saved in is not the one it was; `found` is the one there now (device, inode)."""
+    """The save folder is not the one it was; `found` is the one there now (device, inode)."""
 
     def __init__(self, path: str, reason: str, found: tuple[int, int] | None) -> None:
         super().__init__(path, reason)

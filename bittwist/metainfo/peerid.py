@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-OURS = b"-BW0001-"
+OURS = b"-bW0100-"  # 0.1.0; no other client has these letters
 
 # Two letters in Azureus style: the client's name, and how its version reads.
 _AZUREUS: dict[str, tuple[str, str]] = {
@@ -66,6 +66,7 @@ _AZUREUS: dict[str, tuple[str, str]] = {
     "XT": ("XanTorrent", "four"),
     "XX": ("Xtorrent", "four"),
     "ZT": ("ZipTorrent", "four"),
+    "bW": ("bittwist", "three"),
     "lt": ("libTorrent (rTorrent)", "three"),
     "qB": ("qBittorrent", "three"),
 }
@@ -90,8 +91,6 @@ def generate(random: Callable[[int], bytes]) -> bytes:
 
 def client_name(peer_id: bytes) -> str:
     """The client and version a peer id claims, as text to show; its first 8 bytes, escaped, where unknown."""
-    if peer_id.startswith(b"-BW00"):  # no BitTorrent Web had a version 0.0
-        return "bittwist"
     text = peer_id[:20].decode("latin-1")
     return _azureus(text) or _dashed(text) or _shadow(text) or _singular(peer_id) or _escaped(peer_id[:8])
 

@@ -23,7 +23,6 @@ from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
 from bittwist.wire.runs import Block, BlockData
 from bittwist.wire.ut_metadata import MetadataRequest
 
-
 MAX_RESTATED = 16  # bitfields of one peer, and one a second: aria2 sends them in place of many Haves
 
 

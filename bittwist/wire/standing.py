@@ -31,7 +31,7 @@ MAX_EXTENSION_HANDSHAKES = 16  # from one peer; BEP 10 allows several, clients s
 class Standing:
     """Where two peers stand; both begin choked and not interested.
 
-    Our bitfield is first or never (BEP 3). Theirs may come at any time: aria2 sends one in place of many Haves.
+    Our bitfield is first or never (BEP 3). Theirs may come at any time: aria2 sends one for many Haves.
     """
 
     def __init__(self, *, fast: bool, extended: bool) -> None:

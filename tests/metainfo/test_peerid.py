@@ -40,8 +40,8 @@ def test_clients_are_named_by_either_style(start, client):
 
 def test_ours_are_20_bytes_named_and_random():
     peer_id = generate(lambda length: b"r" * length)
-    assert peer_id == b"-BW0001-rrrrrrrrrrrr"
-    assert client_name(peer_id) == "bittwist"
+    assert peer_id == b"-bW0100-rrrrrrrrrrrr"
+    assert client_name(peer_id) == "bittwist 0.1.0"
 
 
 @given(st.binary(max_size=24) | st.binary(max_size=20).map(lambda rest: (b"-UT" + rest)[:20]))

@@ -16,7 +16,7 @@ from bittwist.wire.runs import Pieces, Requests
 
 TORRENT = InfoHash(v1=b"h" * 20)
 GEOMETRY = Geometry(32768, 10 * 32768)
-OUR_ID = b"-BW0001-ourselves---"
+OUR_ID = b"-bW0100-ourselves---"
 THEIRS = Handshake(TORRENT.short, b"-XX0001-the-other---", reserved())
 
 
