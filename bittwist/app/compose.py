@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import MultiService, Service
+from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bittwist.app.lag import LoopLag
 from bittwist.app.sources import find
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
 from bittwist.errors import BitTwistError, DuplicateTorrent
@@ -76,14 +77,18 @@ class Peer(Service):
                 pass
 
 
-def peer_service(reactor: Any, config: PeerConfig) -> Peer:
+def peer_service(reactor: Any, config: PeerConfig) -> MultiService:
     """A peer; nothing opens before it is started."""
-    return Peer(reactor, config)
+    return _together(Peer(reactor, config), LoopLag(reactor))
 
 
 def suite_service(reactor: Any, tracker: TrackerConfig, peer: PeerConfig) -> MultiService:
     """A tracker and a peer in one process, on one reactor."""
+    return _together(tracker_service(reactor, tracker), Peer(reactor, peer), LoopLag(reactor))
+
+
+def _together(*services: IService) -> MultiService:
     whole = MultiService()
-    tracker_service(reactor, tracker).setServiceParent(whole)
-    peer_service(reactor, peer).setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
+    for service in services:
+        service.setServiceParent(whole)
     return whole

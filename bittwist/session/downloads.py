@@ -238,7 +238,9 @@ class Downloads:
         self._judge(self._blame.failed(index, contributions, kept.digests))
         # Proof needs the piece whole from one source (SECURITY.md, rule 5).
         holders = {
-            source.host: key for key, source in self._sources.items() if self._picker.offers(key, index)
+            source.host: key
+            for key, source in self._sources.items()
+            if source.askable() is True and self._picker.offers(key, index)
         }
         if holders:
             self._picker.reserve(index, holders[self._blame.choose(index, tuple(holders))])
