@@ -47,9 +47,9 @@ class Content:
         self.info = info
         journal = Journal(journal_path) if journal_path is not None else None
         self._store = disk.open(storage, info, journal, failed=failed)
-        budget = settings.disk.memory_budget // info.piece_length
         self.checked = 0  # bytes looked at so far
-        self._picker = Picker(info.geometry, random, max_active=max(1, budget))
+        self._picker = Picker(info.geometry, random, max_active=1)
+        self.share_memory(settings.disk.memory_budget)
 
     def check(self, *, force: bool, everything: bool) -> Deferred[None]:
         """Lay the files out and find out which pieces are here; StorageError where that cannot be.
@@ -65,6 +65,10 @@ class Content:
 
     def _looked_at(self, done: int, total: int) -> None:
         self.checked = done
+
+    def share_memory(self, budget: int) -> None:
+        """How many bytes pieces in flight may take; one piece may be in flight whatever its size."""
+        self._picker.max_active = max(1, budget // self.info.piece_length)
 
     def exchange(self, owner: DownloadsOwner, takers: Callable[[], Iterable[Taker]], tally: Tally) -> None:
         """Make `downloads` and `uploads`; after the check."""

@@ -43,7 +43,6 @@ class Around(Protocol):
     def version(self) -> str: ...
     @property
     def limits(self) -> Limits: ...
-    @property
     def settings(self) -> SessionSettings: ...
     def next_key(self) -> int: ...
     def port(self) -> int: ...
@@ -80,7 +79,7 @@ class Peers:
         return Conversation(
             self._around.next_key(),
             self,
-            Pipeline(self._around.settings.pipeline),
+            Pipeline(self._around.settings().pipeline),
             connected_at=self._clock.seconds(),
         )
 

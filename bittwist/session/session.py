@@ -33,6 +33,7 @@ from bittwist.peer.protocol import PeerFactory
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
+from bittwist.session.lifecycle import State
 from bittwist.session.settings import SessionSettings
 from bittwist.session.state import SavedTorrent, StateFolder
 from bittwist.session.torrent import ONLY_V2, Surroundings, Torrent
@@ -86,7 +87,7 @@ class Session(Service):
         keys = itertools.count(1)
         self._around = Surroundings(
             clock=reactor,
-            settings=self.settings,
+            settings=lambda: self.settings,
             connector=self._connector,
             disk=self._disk,
             random=self._random,
@@ -99,7 +100,7 @@ class Session(Service):
             storage=storage if storage is not None else self._files,
             journal=lambda info_hash: self._state.journal(info_hash) if self._state else None,
             publish=self._observers.publish,
-            save=self._save,
+            changed=self._changed,
         )
 
     # The service
@@ -125,6 +126,14 @@ class Session(Service):
     def when_listening(self) -> Deferred[Address]:
         """Fires with the address peers are listened for on; NetworkError if there is none."""
         return self._listening.wait()
+
+    def apply(self, settings: SessionSettings) -> None:
+        """Swap the settings: limits hold at once, times and policies for what begins after this.
+
+        Ports, network and disk are for the next start.
+        """
+        self.settings = settings
+        self._share_memory()
 
     # Torrents
 
@@ -217,6 +226,16 @@ class Session(Service):
         except StorageError as error:
             # The file before is still whole; the next change of state tries again.
             self._log.error("A torrent's state was not saved: {why}", why=error)
+
+    def _changed(self, torrent: Torrent) -> None:
+        self._share_memory()
+        self._save(torrent)
+
+    def _share_memory(self) -> None:
+        """Pieces in flight of all torrents share one budget."""
+        fetching = [torrent for torrent in self._torrents.values() if torrent.life.state is State.DOWNLOADING]
+        for torrent in fetching:
+            torrent.share_memory(self.settings.disk.memory_budget // len(fetching))
 
     # What its parts ask
 

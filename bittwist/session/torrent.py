@@ -47,7 +47,7 @@ class Surroundings:
     """What a session shares with its torrents."""
 
     clock: IReactorTime
-    settings: SessionSettings
+    settings: Callable[[], SessionSettings]
     connector: Connector
     disk: Disk
     random: Random
@@ -60,7 +60,7 @@ class Surroundings:
     storage: Callable[[Path, Info], IStorage]
     journal: Callable[[InfoHash], Path | None]
     publish: Callable[[observe.Happening], None]
-    save: Callable[[Torrent], None]
+    changed: Callable[[Torrent], None]
 
 
 class Torrent:
@@ -93,7 +93,7 @@ class Torrent:
         self._metadata: Condition[Torrent] = Condition(around.clock)
         self._complete: Condition[Torrent] = Condition(around.clock)
         self._stopped: Condition[Torrent] = Condition(around.clock)
-        settings = around.settings
+        settings = around.settings()
         self._candidates = Candidates(settings.candidates, around.random)
         self._peers = Peers(around, self._candidates)
         self._dialing = Dialing(
@@ -212,7 +212,7 @@ class Torrent:
     def close(self) -> Deferred[None]:
         """Stop, as `stop` does, but run again when the session does."""
         if self.life.state is State.STOPPED and self._ending.called:
-            self._around.save(self)
+            self._around.changed(self)
             self._stopped.meet(self)
         self._tell(self._facts.stopped)
         return self.when_stopped().addCallback(lambda _torrent: None)
@@ -237,6 +237,11 @@ class Torrent:
     def resume_peers(self) -> None:
         self._peers.resume()
 
+    def share_memory(self, budget: int) -> None:
+        """How many bytes the pieces it is fetching may take."""
+        if self._content is not None:
+            self._content.share_memory(budget)
+
     def removed(self) -> None:
         """The session has let go of it; whoever waits for it is told."""
         error = SessionError(f"{self.name} was removed")
@@ -251,7 +256,7 @@ class Torrent:
             state = self.life.entered.pop(0)
             self._around.publish(observe.StateChanged(self.info_hash, state, self.life.reason))
             self._enter(state)
-            self._around.save(self)
+            self._around.changed(self)
 
     def _enter(self, state: State) -> None:
         if self._retrying is not None:
@@ -276,7 +281,7 @@ class Torrent:
             case State.WAITING:
                 if self._exchanging and self._content is not None:
                     self._content.downloads.stop()
-                self._retrying = self._clock.callLater(self._around.settings.retry_after, self._try_again)
+                self._retrying = self._clock.callLater(self._around.settings().retry_after, self._try_again)
             case State.FAILED:
                 self._complete.miss(SessionError(f"{self.name}: {self.life.reason}"))
                 self._end()
@@ -306,7 +311,7 @@ class Torrent:
             around.journal(self.info_hash),
             around.disk,
             around.random,
-            around.settings,
+            around.settings(),
             self.storage_failed,
         )
         everything, self._recheck = self._recheck, False
@@ -334,7 +339,7 @@ class Torrent:
             place = around.storage(self.save_path, metainfo.info).place
             lane = around.disk.lane()
             self._absence = Absence(
-                self._clock, lane, place, error.found, around.settings.retry_after, self.start
+                self._clock, lane, place, error.found, around.settings().retry_after, self.start
             )
             self._absence.start()
 
@@ -407,7 +412,7 @@ class Torrent:
         self._upload_rate.add(self.tally.uploaded - uploaded, now)
 
     def _peers_wanted(self) -> int:
-        return self._around.settings.dial_below - len(self._peers)
+        return self._around.settings().dial_below - len(self._peers)
 
     # What its parts tell it
 

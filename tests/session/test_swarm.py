@@ -1,5 +1,7 @@
 """Whole swarms in memory: sessions that meet, fetch, seed and part."""
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.metainfo.magnet import Magnet
@@ -113,5 +115,32 @@ class SwarmTests(SynchronousTestCase):
         self.assertIs(fetching.life.state, State.STOPPED)
         fetching.start()
         leech.add_peers(fetching, ["10.0.0.1:6881"])
+        swarm.until_complete(fetching)
+        swarm.quiet()
+
+
+class SettingsTests(SynchronousTestCase):
+    def test_torrents_that_are_fetched_share_the_memory_for_pieces(self):
+        swarm = Swarm()
+        session = swarm.session("10.0.0.1")
+        budget = session.settings.disk.memory_budget
+        one = swarm.add(session, METAINFO)
+        swarm.network.advance(1)
+        self.assertEqual(one._content._picker.max_active, budget // 32768)
+        two = swarm.add(session, torrent(content(100_000, b"two"), piece_length=65536))
+        swarm.network.advance(1)
+        self.assertEqual(one._content._picker.max_active, budget // 2 // 32768)
+        self.assertEqual(two._content._picker.max_active, budget // 2 // 65536)
+        swarm.quiet()
+
+    def test_new_settings_hold_at_once(self):
+        swarm = Swarm()
+        seed, leech = swarm.session("10.0.0.1", DATA), swarm.session("10.0.0.2")
+        seed.apply(replace(seed.settings, max_peers_per_torrent=0))
+        swarm.add(seed, METAINFO)
+        fetching = swarm.add(leech, METAINFO, ["10.0.0.1:6881"])
+        swarm.network.advance(10)
+        self.assertEqual((len(fetching), fetching.tally.downloaded), (0, 0))
+        seed.apply(replace(seed.settings, max_peers_per_torrent=5))
         swarm.until_complete(fetching)
         swarm.quiet()
