@@ -10,6 +10,7 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bittwist.app.descriptors import within_limits
 from bittwist.app.lag import LoopLag
 from bittwist.app.sources import find
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
@@ -36,7 +37,7 @@ class Peer(Service):
     _log = Logger()
 
     def __init__(self, reactor: Any, config: PeerConfig) -> None:
-        self.session = Session(reactor, config.session)
+        self.session = Session(reactor, within_limits(config.session))
         self._reactor = reactor
         self._config = config
         self._adding: list[Deferred[None]] = []

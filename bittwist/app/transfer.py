@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
+from bittwist.app.descriptors import within_limits
 from bittwist.app.report import Report
 from bittwist.app.sources import find
 from bittwist.errors import BitTwistError, MetainfoError, StorageError
@@ -22,6 +23,7 @@ from bittwist.session import Session, SessionSettings, Torrent
 from bittwist.session.lifecycle import State
 from bittwist.storage.files import FileStorage
 from bittwist.storage.locate import Located, locate
+from bittwist.storage.openfiles import OpenFiles
 
 LOOK_EVERY = 0.5  # seconds between progress reports
 STATE_FOLDER = ".bittwist"  # in the download folder, until the download is complete
@@ -38,15 +40,9 @@ class Port:
         usual = SessionSettings(
             listen_host=self.bind or "0.0.0.0", network=NetworkSettings(bind=self.bind), state_dir=state_dir
         )
-        if self.number is None:
-            return usual
-        return SessionSettings(
-            listen_host=usual.listen_host,
-            network=usual.network,
-            state_dir=state_dir,
-            ports=(self.number,),
-            any_port=False,
-        )
+        if self.number is not None:
+            usual = replace(usual, ports=(self.number,), any_port=False)
+        return within_limits(usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +111,14 @@ async def seed(
 
 def seeding_session(reactor: Any, port: Port, located: Located) -> Session:
     """A session that keeps nothing, for files that have any names."""
+    settings = port.settings()
+    open_files = OpenFiles(settings.disk.open_files)
     return Session(
         reactor,
-        port.settings(),
-        storage=lambda _path, info: FileStorage(located.root, info, paths=located.paths),
+        settings,
+        storage=lambda _path, info: FileStorage(
+            located.root, info, paths=located.paths, open_files=open_files
+        ),
     )
 
 

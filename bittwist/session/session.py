@@ -79,9 +79,11 @@ class Session(Service):
         self._network = Network(reactor, self.settings.network)
         self._fetch = HttpClient(reactor, self._network, self.settings.http)
         self._factory = PeerFactory(reactor, self.peer_id, self._lookup, settings=self.settings.peer)
-        self._connector = Connector(reactor, self._network, self._factory)
+        self._connector = Connector(
+            reactor, self._network, self._factory, half_open_limit=self.settings.half_open
+        )
         self._listener = self._make_listener()
-        self._open_files = OpenFiles()
+        self._open_files = OpenFiles(self.settings.disk.open_files)
         self._disk = Disk(reactor, self.settings.disk)
         self._disk.watch(self._pause, self._resume)
         keys = itertools.count(1)

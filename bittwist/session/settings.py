@@ -9,6 +9,7 @@ from typing import Literal
 from bittwist.discovery.announcer import AnnouncerSettings
 from bittwist.net.http import HttpSettings
 from bittwist.net.policy import NetworkSettings
+from bittwist.peer.connector import HALF_OPEN_LIMIT
 from bittwist.peer.settings import PeerSettings
 from bittwist.storage.disk import DiskSettings
 from bittwist.swarm.candidates import CandidateSettings
@@ -38,6 +39,7 @@ class SessionSettings:
     max_peers: int = 200  # connections of the whole session (what libtorrent ships)
     max_peers_per_torrent: int = 60
     dial_below: int = 40  # peers of a torrent below which more are dialed
+    half_open: int = HALF_OPEN_LIMIT  # dials at once
     retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
     network: NetworkSettings = field(default_factory=NetworkSettings)
     http: HttpSettings = field(default_factory=HttpSettings)

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from bittwist.errors import LocalProtocolError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.storage.interfaces import IStorage
+from bittwist.storage.openfiles import MAX_OPEN
 from bittwist.storage.readahead import ReadCache
 from bittwist.storage.resume import Journal
 from bittwist.storage.store import Kept, Recovered, Store
@@ -31,6 +32,7 @@ class DiskSettings:
     read_ahead: int = 1 << 20  # read at once, at most a piece
     read_cache: int = 8 << 20  # of what was read last
     read_memory: int = 32 << 20  # cached, being read, or held by peers that are slow to take it
+    open_files: int = MAX_OPEN  # idle descriptors kept for the next use
     sync_after: float = 2.0  # seconds a written piece waits for others to be synced and recorded with
 
 

@@ -99,7 +99,7 @@ def test_a_seed_outlives_a_rush_of_peers(tmp_path: Path, descriptors: int) -> No
             time.sleep(1.0)
             load = load_over(program, 3.0)
             assert load <= (CPU_AT_MOST if SOAK else 3 * CPU_AT_MOST)
-            assert program.running()
+            assert program.running(), program.output[-3000:]
         with Watcher("127.0.0.9", endpoint, metainfo.info, data, Random(SEED)) as watcher:
             program.until(lambda: watcher.served > 50, NORMAL_AFTER, "blocks are given again")
         assert watcher.lies == []
@@ -123,7 +123,7 @@ def test_a_download_of_many_files_outlives_a_rush_of_peers(tmp_path: Path, descr
         with rush(endpoint, metainfo.info, PEERS):
             load = load_over(program, 2.0)
             assert load <= (CPU_AT_MOST if SOAK else 3 * CPU_AT_MOST)
-            assert program.running()
+            assert program.running(), program.output[-3000:]
         seed.pace = 0.0
         program.until_event("complete", 30)
         assert program.wait(10) == 0

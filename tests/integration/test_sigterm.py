@@ -50,7 +50,10 @@ class Tracker:
             def log_message(self, *_words: object) -> None:
                 """Nothing: the events tell."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 1024  # else the kernel turns away those that come at once
+
+        self._server = Server(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self._server.server_port}/announce"
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
