@@ -191,7 +191,9 @@ class Torrent:
     # What can be asked for
 
     def start(self) -> None:
-        """Check what is there, then download or seed; a failed torrent is tried again."""
+        """Check what is there, then download or seed; a failed torrent is tried again, a running one goes on."""
+        if self.life.state not in (State.STOPPED, State.FAILED):
+            return
         self._wanted = True
         self._complete.reset()
         self._stopped.reset()
@@ -218,9 +220,10 @@ class Torrent:
         return self.when_stopped().addCallback(lambda _torrent: None)
 
     def recheck(self) -> None:
-        """Hash every piece anew, whatever is remembered of them."""
+        """Hash every piece anew, whatever is remembered of them: now, or when it is started."""
         self._recheck = True
-        self._tell(self._facts.recheck_asked)
+        if self.life.state in (State.DOWNLOADING, State.SEEDING, State.WAITING):
+            self._tell(self._facts.recheck_asked)
 
     def add_peers(self, addresses: Iterable[Address], source: str = "manual") -> None:
         self._dialing.found(addresses, source)

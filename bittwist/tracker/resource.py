@@ -122,9 +122,11 @@ class _Routes:
 
     def _encode(self, answer: SwarmAnswer, asked: AnnounceRequest) -> bytes:
         settings = self._tracker.settings
+        lonely = not (asked.is_seed or answer.peers4 or answer.peers6)
+        interval = settings.lonely_interval if lonely else settings.interval
         response = AnnounceResponse(
-            interval=settings.interval,
-            min_interval=settings.min_interval,
+            interval=interval,
+            min_interval=min(settings.min_interval, interval),
             complete=answer.complete,
             incomplete=answer.incomplete,
             downloaded=answer.downloaded,

@@ -18,7 +18,8 @@ GRACE = 60  # seconds on top of them, for slow connections
 class TrackerSettings:
     """A tracker's settings. ValueError(key, reason) where one cannot be used.
 
-    `interval` and `min_interval` are seconds between a peer's announces. `numwant` peers are given to who
+    `interval` and `min_interval` are seconds between a peer's announces; a leech that could be told of
+    nobody is asked back after `lonely_interval`, as whoever it waits for may come any moment. `numwant` peers are given to who
     names no number, `max_numwant` to who names a bigger one. A scrape is answered for its first
     `max_scrape` hashes. One address may be `peers_per_address` peers of a torrent; then its oldest goes.
     A tracker that holds `max_torrents` swarms or `max_peers` peers takes no new ones. An announce's own
@@ -28,6 +29,7 @@ class TrackerSettings:
 
     interval: int = DEFAULT_INTERVAL
     min_interval: int = 300
+    lonely_interval: int = 60
     numwant: int = 50
     max_numwant: int = (
         74  # 74 peers fill a UDP reply that no network splits (BEP 15): one rule for both forms
@@ -43,6 +45,7 @@ class TrackerSettings:
         bounds = {
             "interval": (SHORTEST_INTERVAL, LONGEST_INTERVAL),
             "min_interval": (1, self.interval),
+            "lonely_interval": (1, self.interval),
             "numwant": (0, self.max_numwant),
             "max_numwant": (0, MOST_PEERS),
             "max_scrape": (1, 1000),

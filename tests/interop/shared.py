@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -53,10 +54,23 @@ class Shared:
                 tracker.start([self.info_hash])
             stack.callback(seed.stop)
             seed.seed(self.torrent, self.content.parent)
+            if tracker is not None:
+                self._until_tracked(seed)
             stack.callback(leech.stop)
             leech.download(self.torrent, self.target, [seed.endpoint] if tracker is None else [])
             leech.wait(ENOUGH)
         assert self.differences(leech) == []
+
+    def _until_tracked(self, seed: Client) -> None:
+        """Until the tracker knows the seed: not every client announces as soon as it listens."""
+        scrape = [*seed.host.prefix, *COMMAND, "scrape", self.torrent, "--json"]
+        deadline = time.monotonic() + ENOUGH
+        while True:
+            asked = subprocess.run(scrape, capture_output=True, text=True, timeout=ENOUGH, check=False)
+            if asked.returncode == 0 and json.loads(asked.stdout)["complete"]:
+                return
+            assert time.monotonic() < deadline, f"the tracker knows no seed: {asked.stdout}{asked.stderr}"
+            time.sleep(0.2)
 
     def differences(self, leech: Client) -> list[str]:
         found = differences(self.content, self.target / self.content.name)
