@@ -64,6 +64,7 @@ class Peers:
         self._raw_info: bytes | None = None
         self._downloads: Downloads | None = None
         self._uploads: Uploads | None = None
+        self._meeting = False
         self._gone: list[Deferred[None]] = []
         self.fetch: metadata.MetadataFetch | None = None
         self.wants_peers: Callable[[], None] = lambda: None  # told when a connection is gone
@@ -110,8 +111,13 @@ class Peers:
             if talk.host == host:
                 talk.close(RemoteProtocolError(reason))
 
+    def meet(self) -> None:
+        """Let peers in, until `close`."""
+        self._meeting = True
+
     def close(self, reason: BitTwistError) -> None:
         """End every conversation; new ones find no downloads and no uploads."""
+        self._meeting = False
         self._downloads = self._uploads = None
         for talk in self:
             talk.close(reason)
@@ -150,6 +156,8 @@ class Peers:
     # What conversations tell
 
     def welcome(self, talk: Conversation) -> BitTwistError | None:
+        if not self._meeting:
+            return SessionError("not running")
         if self._candidates.banned(talk.host):
             return SessionError("banned")
         if not self._around.limits.room_for_peer(len(self._talks)):

@@ -36,7 +36,8 @@ from bittwist.session.conversation import Conversation
 from bittwist.session.lifecycle import State
 from bittwist.session.settings import SessionSettings
 from bittwist.session.state import SavedTorrent, StateFolder
-from bittwist.session.torrent import ONLY_V2, Surroundings, Torrent
+from bittwist.session.surroundings import Surroundings
+from bittwist.session.torrent import ONLY_V2, Torrent
 from bittwist.storage.disk import Disk
 from bittwist.storage.files import FileStorage
 from bittwist.storage.interfaces import IStorage
@@ -189,13 +190,13 @@ class Session(Service):
 
     async def _remove(self, info_hash: InfoHash) -> None:
         torrent = self.torrent(info_hash)
-        await torrent.stop()
-        if self._torrents.pop(info_hash.short, None) is None:
-            return
+        await torrent.remove()
+        if self._torrents.get(info_hash.short) is not torrent:
+            return  # asked twice
+        del self._torrents[info_hash.short]
+        self._observers.publish(observe.TorrentRemoved(torrent.info_hash))
         if self._state is not None:
             self._state.forget(torrent.info_hash)
-        torrent.removed()
-        self._observers.publish(observe.TorrentRemoved(torrent.info_hash))
 
     def add_peers(self, torrent: Torrent, peers: Iterable[str]) -> None:
         """Have a torrent dial each HOST:PORT; a name that is not found is logged. Raises ValueError."""
@@ -282,8 +283,8 @@ class Session(Service):
         def state() -> AnnounceState:
             return AnnounceState(
                 left=torrent.left,
-                uploaded=torrent.tally.uploaded,
-                downloaded=torrent.tally.downloaded,
+                uploaded=torrent.announced[0],
+                downloaded=torrent.announced[1],
                 port=self._port,
                 peer_id=self.peer_id,
                 key=self._key,

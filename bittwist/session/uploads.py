@@ -85,9 +85,12 @@ class Uploads:
         self._storage_failed = storage_failed
         self._asked: dict[int, Asked] = {}
         self._choose_at = 0.0
+        self._stopped = False
 
     def requested(self, taker: Taker, blocks: Sequence[Block]) -> None:
         """A peer asks; what cannot be given is rejected (BEP 6) or passed over (BEP 3)."""
+        if self._stopped:
+            return
         asked = self._asked.get(taker.key)
         if asked is None:
             asked = self._asked[taker.key] = Asked({})
@@ -105,6 +108,11 @@ class Uploads:
             del asked.blocks[block]
             if taker.fast:
                 taker.reject(block)
+
+    def stop(self) -> None:
+        """Give nothing more; a read that is under way ends in nothing."""
+        self._stopped = True
+        self._asked.clear()
 
     def left(self, taker: Taker) -> None:
         self._asked.pop(taker.key, None)
@@ -162,7 +170,8 @@ class Uploads:
         try:
             view = await self._store.read(*block)
         except StorageError as error:
-            self._storage_failed(error)
+            if not self._stopped:
+                self._storage_failed(error)
             return
         finally:
             asked.reading = False

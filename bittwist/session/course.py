@@ -1,0 +1,293 @@
+"""What each state of a torrent's life does: the effects of `lifecycle`, begun and ended in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bittwist.discovery.announcer import Announcer
+from bittwist.errors import BitTwistError, DiskFull, FolderGone, SessionError, StorageError
+from bittwist.metainfo.info import Info
+from bittwist.session.absence import Absence
+from bittwist.session.content import Content
+from bittwist.session.dialing import Dialing
+from bittwist.session.downloads import DownloadsOwner
+from bittwist.session.lifecycle import Life, State, lifecycle
+from bittwist.session.metadata import MetadataFetch
+from bittwist.session.peers import Peers
+from bittwist.session.statistics import Tally
+from bittwist.session.surroundings import Surroundings
+from bittwist.session.winding import Winding
+
+
+class Subject(DownloadsOwner, Protocol):
+    """The torrent, as the course of its life sees it."""
+
+    save_path: Path
+    tally: Tally
+
+    @property
+    def info(self) -> Info | None: ...
+    @property
+    def force(self) -> bool: ...
+    def metadata_fetch(self) -> MetadataFetch: ...
+    def entered(self, state: State) -> None:
+        """A state is entered; what it does is about to begin."""
+        ...
+
+    def tick(self, now: float) -> None: ...
+
+
+class Course:
+    """Owns a torrent's state, its content while there is one, and every timer of its life.
+
+    What takes time to begin (metadata, a check) waits for all that is still being wound down, and is
+    given up when another state is entered.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, around: Surroundings, subject: Subject, peers: Peers, dialing: Dialing, announcer: Announcer
+    ) -> None:
+        self.life = Life()
+        self.content: Content | None = None
+        self.exchanging = False  # the content is checked, and blocks may come and go
+        self._last = (0, 0)  # `progress` of the last content there was
+        self._around = around
+        self._clock = around.clock
+        self._subject = subject
+        self._peers = peers
+        self._dialing = dialing
+        self._announcer = announcer
+        self._facts = lifecycle(self.life)
+        self._winding = Winding()
+        self._beginning: Deferred[None] | None = None
+        self._ticking: IDelayedCall | None = None
+        self._retrying: IDelayedCall | None = None
+        self._absence: Absence | None = None  # of the folder, while failed for it
+        self._everything = False  # the next check is to hash all
+
+    # What can be asked and told
+
+    @property
+    def state(self) -> State:
+        return self.life.state
+
+    @property
+    def meets_peers(self) -> bool:
+        return self.exchanging or self.life.state is State.METADATA
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Pieces and bytes verified, of the content there is or of the last there was."""
+        if self.content is None:
+            return self._last
+        return self.content.pieces_done, self.content.bytes_done
+
+    def over(self) -> Deferred[None]:
+        """Fires when nothing is being wound down."""
+        return self._winding.over()
+
+    def start(self) -> None:
+        """From stopped or failed; does nothing in any other state."""
+        if self.life.state in (State.STOPPED, State.FAILED):
+            known = self._subject.info is not None
+            self._tell(self._facts.started if known else self._facts.started_without_metadata)
+
+    def stop(self) -> Deferred[None]:
+        """Fires when all that was begun has ended."""
+        self._tell(self._facts.stopped)
+        return self._winding.over()
+
+    def retry(self) -> None:
+        """A full disk, or what made it fail, may be mended: try now."""
+        if self.life.state is State.WAITING:
+            self._tell(self._facts.room_made if self.exchanging else self._facts.started)
+        elif self.life.state is State.FAILED:
+            self.start()
+
+    def recheck(self) -> bool:
+        """Hash every piece anew, now or at the next start; whether that is now."""
+        self._everything = True
+        now = self.life.state in (State.DOWNLOADING, State.SEEDING, State.WAITING)
+        if now:
+            self._tell(self._facts.recheck_asked)
+        return now
+
+    def metadata_arrived(self) -> None:
+        self._tell(self._facts.metadata_arrived)
+
+    def completed(self) -> None:
+        self._tell(self._facts.completed)
+
+    def broke(self, reason: str) -> None:
+        self._tell(self._facts.broke, reason)
+
+    def suffer(self, error: BaseException) -> None:
+        """A full disk is waited for, a folder that is gone is looked for; all else awaits a retry."""
+        self._tell(self._facts.disk_filled if isinstance(error, DiskFull) else self._facts.broke, str(error))
+        if isinstance(error, FolderGone) and self.life.state is State.FAILED and self._absence is None:
+            self._look_for_folder(error)
+
+    def _lost(self, error: StorageError) -> None:
+        """What was written did not reach the disk: nothing is given or fetched before it is checked again."""
+        self.suffer(error)
+        if self.life.state is State.WAITING:
+            self._part()
+
+    def _tell(self, fact: Callable[..., None], *reason: str) -> None:
+        fact(*reason)
+        while self.life.entered:
+            state = self.life.entered.pop(0)
+            self._leave()
+            self._subject.entered(state)
+            self._enter(state)
+
+    # States
+
+    def _leave(self) -> None:
+        """Whatever the state before was waiting for, this one is not."""
+        if self._retrying is not None and self._retrying.active():
+            self._retrying.cancel()
+        self._retrying = None
+        if self._absence is not None:
+            self._absence.stop()
+            self._absence = None
+        if self._beginning is not None:
+            self._beginning.cancel()
+            self._beginning = None
+
+    def _enter(self, state: State) -> None:
+        match state:
+            case State.METADATA:
+                self._begin(self._seek_metadata())
+            case State.CHECKING:
+                self._dialing.stop()
+                self._part()
+                self._begin(self._check())
+            case State.DOWNLOADING | State.SEEDING:
+                self._exchange()
+            case State.WAITING:
+                if self.exchanging and self.content is not None:
+                    self.content.downloads.stop()
+                self._retrying = self._clock.callLater(self._around.settings().retry_after, self.retry)
+            case State.FAILED | State.STOPPED:
+                self._end()
+
+    def _begin(self, beginning: Coroutine[Deferred[Any], Any, None]) -> None:
+        self._beginning = Deferred.fromCoroutine(beginning)
+        self._beginning.addErrback(self._did_not_begin)
+
+    def _did_not_begin(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
+        if not failure.check(BitTwistError):
+            self._log.failure("A torrent could not begin", failure)
+        assert failure.value is not None
+        self.suffer(failure.value)
+
+    async def _seek_metadata(self) -> None:
+        await self._winding.over()
+        self._peers.fetch = self._subject.metadata_fetch()
+        self._meet_peers()
+
+    async def _check(self) -> None:
+        await self._winding.over()
+        info, around = self._subject.info, self._around
+        assert info is not None
+        self.content = content = Content(
+            around.clock,
+            info,
+            around.storage(self._subject.save_path, info),
+            around.journal(info.info_hash),
+            around.disk,
+            around.random,
+            around.settings(),
+            self._lost,
+        )
+        await content.check(force=self._subject.force, everything=self._everything)
+        self._everything = False
+        content.exchange(self._subject, lambda: self._peers, self._subject.tally)
+        self._beginning = None
+        self._tell(self._facts.checked_complete if content.complete else self._facts.checked_incomplete)
+
+    def _exchange(self) -> None:
+        content = self.content
+        assert content is not None
+        if not self.exchanging:
+            self.exchanging = True
+            self._peers.meet()
+            self._peers.exchange(content.downloads, content.uploads)
+        elif content.complete:
+            self._announcer.completed()
+        if content.complete:
+            content.downloads.stop()
+        else:
+            content.downloads.start()
+        self._meet_peers()
+
+    def _meet_peers(self) -> None:
+        self._peers.meet()
+        self._dialing.start()
+        self._announcer.start()
+        if self._ticking is None:
+            self._ticking = self._clock.callLater(1.0, self._tick)
+
+    def _part(self) -> None:
+        """No more blocks: what was written is vouched for before anything is looked at again."""
+        content, self.content = self.content, None
+        if self.exchanging:
+            assert content is not None
+            self.exchanging = False
+            content.downloads.stop()
+            content.uploads.stop()
+            self._peers.close(SessionError("the torrent is checked or stopped"))
+        if content is not None:
+            self._last = (content.pieces_done, content.bytes_done)
+            self._winding.down(self._close(content))
+
+    def _end(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        self._dialing.stop()
+        self._peers.fetch = None
+        self._part()
+        self._peers.close(SessionError("the torrent is stopped"))
+        self._winding.down(self._wind_down())
+
+    async def _close(self, content: Content) -> None:
+        try:
+            await content.close()
+        except StorageError as error:
+            # The pieces are hashed at the next start instead of vouched for: nothing is lost.
+            self._log.warn("A torrent was not closed well: {why}", why=error)
+
+    async def _wind_down(self) -> None:
+        await gatherResults([self._announcer.stop(), self._peers.when_gone()], consumeErrors=True)
+
+    def _look_for_folder(self, error: FolderGone) -> None:
+        info, around = self._subject.info, self._around
+        assert info is not None
+        place = around.storage(self._subject.save_path, info).place
+        every = around.settings().retry_after
+        self._absence = Absence(self._clock, around.disk.lane(), place, error.found, every, self.start)
+        self._absence.start()
+
+    def _tick(self) -> None:
+        """The second hand of everything that looks at the clock."""
+        self._ticking = self._clock.callLater(1.0, self._tick)
+        now = self._clock.seconds()
+        self._subject.tick(now)
+        self._peers.tick(now)
+        if self.exchanging and self.content is not None:
+            self.content.downloads.tick()
+            self.content.uploads.tick()
+        self._dialing.dial()

@@ -1,0 +1,45 @@
+"""What a session shares with its torrents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+
+from bittwist.discovery.announcer import Announcer
+from bittwist.metainfo.info import Info
+from bittwist.metainfo.infohash import InfoHash
+from bittwist.peer.connector import Connector
+from bittwist.session.observe import Happening
+from bittwist.session.peers import Limits
+from bittwist.session.settings import SessionSettings
+from bittwist.storage.disk import Disk
+from bittwist.storage.interfaces import IStorage
+
+if TYPE_CHECKING:
+    from bittwist.session.torrent import Torrent
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Made by the session, the same for all its torrents."""
+
+    clock: IReactorTime
+    settings: Callable[[], SessionSettings]
+    connector: Connector
+    disk: Disk
+    random: Random
+    peer_id: bytes
+    version: str
+    limits: Limits
+    next_key: Callable[[], int]
+    port: Callable[[], int]
+    announcer: Callable[[Torrent], Announcer]
+    storage: Callable[[Path, Info], IStorage]
+    journal: Callable[[InfoHash], Path | None]
+    publish: Callable[[Happening], None]
+    changed: Callable[[Torrent], None]
