@@ -64,6 +64,8 @@ TRANSITIONS: dict[tuple[State, str], State] = {
     (_CHECKING, "checked_complete"): _SEEDING,
     (_DOWNLOADING, "completed"): _SEEDING,
     (_DOWNLOADING, "disk_filled"): _WAITING,
+    # What was written last did not reach the disk after all.
+    (_SEEDING, "disk_filled"): _WAITING,
     (_WAITING, "room_made"): _DOWNLOADING,
     # A piece that was being written when the disk filled may still be the last one.
     (_WAITING, "completed"): _SEEDING,
@@ -79,7 +81,7 @@ TRANSITIONS: dict[tuple[State, str], State] = {
 
 # Facts that arrive late, from work begun in an earlier state, change nothing.
 IGNORED: frozenset[tuple[State, str]] = frozenset(
-    {(state, "disk_filled") for state in (_WAITING, _SEEDING, _STOPPED, _FAILED)}
+    {(state, "disk_filled") for state in (_WAITING, _STOPPED, _FAILED)}
     | {(state, "broke") for state in (_STOPPED, _FAILED)}
     | {(_STOPPED, "stopped")}
     | {(state, "room_made") for state in State if state is not _WAITING}
