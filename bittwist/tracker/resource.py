@@ -123,7 +123,7 @@ class _Routes:
     def _encode(self, answer: SwarmAnswer, asked: AnnounceRequest) -> bytes:
         settings = self._tracker.settings
         lonely = not (asked.is_seed or answer.peers4 or answer.peers6)
-        interval = settings.lonely_interval if lonely else settings.interval
+        interval = min(settings.interval, settings.lonely_interval) if lonely else settings.interval
         response = AnnounceResponse(
             interval=interval,
             min_interval=min(settings.min_interval, interval),

@@ -19,12 +19,13 @@ class TrackerSettings:
     """A tracker's settings. ValueError(key, reason) where one cannot be used.
 
     `interval` and `min_interval` are seconds between a peer's announces; a leech that could be told of
-    nobody is asked back after `lonely_interval`, as whoever it waits for may come any moment. `numwant` peers are given to who
-    names no number, `max_numwant` to who names a bigger one. A scrape is answered for its first
-    `max_scrape` hashes. One address may be `peers_per_address` peers of a torrent; then its oldest goes.
-    A tracker that holds `max_torrents` swarms or `max_peers` peers takes no new ones. An announce's own
-    `ip` is believed where it comes from a network of `trust_ip_from`. With `external_ip` a peer is told
-    its address (BEP 24).
+    nobody is asked back after `lonely_interval`, if that is less: whoever it waits for may come any moment.
+    `numwant` peers are given to who names no number, `max_numwant` to who names a bigger one. A scrape is
+    answered for its first `max_scrape` hashes. One address may be `peers_per_address` peers of a torrent;
+    then its oldest goes. A tracker that holds `max_torrents` swarms or `max_peers` peers takes no new ones.
+    An announce's own `ip` is believed where it comes from a network of `trust_ip_from`. With `external_ip` a
+    peer is told its address (BEP 24). With `seeds_meet_seeds` seeds are told of seeds too: aria2 says left=0
+    while it knows no metadata.
     """
 
     interval: int = DEFAULT_INTERVAL
@@ -40,12 +41,13 @@ class TrackerSettings:
     max_peers: int = 2_000_000  # about 160 bytes each
     trust_ip_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     external_ip: bool = True
+    seeds_meet_seeds: bool = False
 
     def __post_init__(self) -> None:
         bounds = {
             "interval": (SHORTEST_INTERVAL, LONGEST_INTERVAL),
             "min_interval": (1, self.interval),
-            "lonely_interval": (1, self.interval),
+            "lonely_interval": (1, LONGEST_INTERVAL),
             "numwant": (0, self.max_numwant),
             "max_numwant": (0, MOST_PEERS),
             "max_scrape": (1, 1000),

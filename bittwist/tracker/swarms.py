@@ -146,9 +146,10 @@ class Swarms:
     ) -> SwarmAnswer:
         """The asker's own family first, since those it reaches for certain; the other fills what is left."""
         wanted = request.numwant or 0
+        only_leeches = request.is_seed and not self.settings.seeds_meet_seeds
         found: dict[PackedPeers, list[int]] = {}
         for peers in (own, *(family for family in swarm.families if family is not own)):
-            slots = peers.choose(wanted + 1, self._random, only_leeches=request.is_seed)
+            slots = peers.choose(wanted + 1, self._random, only_leeches=only_leeches)
             if peers is own:
                 asker = peers.find(packed)
                 slots = [slot for slot in slots if slot != asker]

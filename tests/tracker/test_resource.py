@@ -306,9 +306,20 @@ class ServiceTests(TrackerTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_new_settings_hold_at_once(self) -> None:
-        self.tracker.apply(TrackerSettings(interval=900, external_ip=False, trust_ip_from=()))
+        self.tracker.apply(
+            TrackerSettings(interval=900, lonely_interval=900, external_ip=False, trust_ip_from=())
+        )
         response = self.announce(replace(REQUEST, ip="203.0.113.7"), "127.0.0.1")
         self.assertEqual((response.interval, response.external_ip), (900, None))
+
+    def test_a_leech_that_is_told_of_nobody_is_asked_back_soon_but_never_later_than_others(self) -> None:
+        for interval, lonely in ((900, 60), (30, 30)):
+            self.tracker.apply(TrackerSettings(interval=interval, min_interval=10))
+            host = f"192.0.2.{lonely}"
+            self.assertEqual(self.announce(REQUEST, host).interval, lonely)
+            self.assertEqual(self.announce(leech(2), "192.0.2.9").interval, interval)
+            for request, where in ((REQUEST, host), (leech(2), "192.0.2.9")):
+                self.announce(replace(request, event=Event.STOPPED), where)
 
     def test_settings_that_make_no_sense_are_refused_by_name(self) -> None:
         bad: dict[str, object] = {"interval": 5, "min_interval": 1801, "numwant": 75, "trust_ip_from": ("x",)}

@@ -75,6 +75,16 @@ class StoreTests(TestCase):
         answer = self.swarms.announce(asked("10.0.0.3"))
         self.assertEqual(peers_in(answer), ["10.0.0.1:6881", "10.0.0.2:6881"])
 
+    def test_seeds_are_told_of_seeds_where_that_is_asked_for(self) -> None:
+        """aria2 says left=0 while it knows no metadata."""
+        self.settings = TrackerSettings(seeds_meet_seeds=True)
+        self.swarms = Swarms(lambda: self.now, Random(SEED), self.settings)
+        self.swarms.announce(asked("10.0.0.1", left=0))
+        self.swarms.announce(asked("10.0.0.2"))
+        answer = self.swarms.announce(asked("10.0.0.3", left=0))
+        self.assertEqual(peers_in(answer), ["10.0.0.1:6881", "10.0.0.2:6881"])
+        self.assertEqual((answer.complete, answer.incomplete), (2, 1))
+
     def test_a_leech_becomes_a_seed_and_a_leech_again(self) -> None:
         for left, counts in ((1, (0, 1)), (0, (1, 0)), (5, (0, 1))):
             answer = self.swarms.announce(asked("10.0.0.1", left=left))
