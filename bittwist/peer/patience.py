@@ -59,7 +59,7 @@ class Patience:
             peer.close(fault)
             return
         stuck = peer.owes_reading()
-        if not stuck and now - peer.last_sent_at >= self._keepalive_after:
+        if not stuck and now >= peer.last_sent_at + self._keepalive_after:
             peer.keep_alive()
             peer.last_sent_at = now
         sent_by = peer.last_sent_at + (self._idle_timeout if stuck else self._keepalive_after)
@@ -67,8 +67,10 @@ class Patience:
         self.once(max(0.0, due - now), lambda: self._look(peer))
 
     def _fault(self, peer: Watched, now: float) -> BitTwistError | None:
-        if now - peer.last_received_at >= self._idle_timeout:
+        # Compared with the very sums that `_look` is due at: a difference may be rounded below the limit
+        # at a time when nothing is left to wait for.
+        if now >= peer.last_received_at + self._idle_timeout:
             return RemoteProtocolError(f"no message for {self._idle_timeout:g} s")
-        if peer.owes_reading() and now - peer.last_sent_at >= self._idle_timeout:
+        if peer.owes_reading() and now >= peer.last_sent_at + self._idle_timeout:
             return RemoteProtocolError(f"nothing read for {self._idle_timeout:g} s")
         return None
