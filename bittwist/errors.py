@@ -44,6 +44,13 @@ class RemoteProtocolError(BitTwistError):
         self.reason = reason
 
 
+class OwnConnection(RemoteProtocolError):
+    """The other end is this session itself."""
+
+    def __init__(self) -> None:
+        super().__init__("a connection to ourselves")
+
+
 class TrackerFailure(BitTwistError):
     """A tracker's "failure reason" (BEP 3), with the BEP 31 time to wait in seconds.
 

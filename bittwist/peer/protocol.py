@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bittwist.address import Address
-from bittwist.errors import LocalProtocolError, NetworkError, RemoteProtocolError
+from bittwist.errors import LocalProtocolError, NetworkError, OwnConnection, RemoteProtocolError
 from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.net import bulk
@@ -152,7 +152,8 @@ class PeerProtocol(Protocol):
             return
         self._hand_over()
         self._closing = reason
-        if isinstance(reason, RemoteProtocolError):
+        # Our other end is to read whom it has dialed.
+        if isinstance(reason, RemoteProtocolError) and not isinstance(reason, OwnConnection):
             self._abort()
         else:
             self._carrier.push()

@@ -11,6 +11,7 @@ from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.peerid import client_name
 from bittwist.peer.protocol import PeerProtocol
+from bittwist.session.metadata import Given
 from bittwist.session.statistics import PeerStatistics
 from bittwist.swarm.choker import PeerRates
 from bittwist.swarm.pipeline import Pipeline
@@ -22,6 +23,9 @@ from bittwist.wire.runs import Block, BlockData, Pieces, Requests
 from bittwist.wire.standing import Standing
 
 MAX_EARLY_HAVES = 1 << 13  # pieces named before the metadata is known; more can wait for a new connection
+MAX_ALLOWED_FAST = 64  # pieces; the sets of BEP 6 have about 10
+# Bytes that wait for a peer. Blocks stop at 512 KiB (`uploads`), so who has more waiting speaks and does not read.
+MAX_UNREAD = 768 * 1024
 
 
 class Hub(Protocol):
@@ -56,6 +60,8 @@ class Conversation:
         self.connected_at = connected_at
         self.has: Bitfield | None = None  # None until the metadata tells how many pieces there are
         self.extensions: ExtensionHandshake | None = None
+        self.dialed: list[Address] = []  # the candidates that lead here, not to be dialed meanwhile
+        self.metadata_given = Given()
         self.restated = 0  # how often it said anew what it has
         self.allowed_fast: set[int] = set()
         self.download_rate = Rate()
@@ -65,6 +71,7 @@ class Conversation:
         self._hub = hub
         self._peer: PeerProtocol | None = None
         self._early: list[m.Message] = []
+        self._was_interested = False
 
     # What the protocol tells
 
@@ -91,10 +98,13 @@ class Conversation:
             case m.Choke() | m.Unchoke():
                 self._hub.choke_changed(self)
             case m.Interested() | m.NotInterested():
-                self._hub.interest_changed(self)
+                if self.interested is not self._was_interested:
+                    self._was_interested = self.interested
+                    self._hub.interest_changed(self)
             case m.AllowedFast(index):
-                self.allowed_fast.add(index)
-                self._hub.choke_changed(self)
+                # It is asked for them when it has `settled`.
+                if len(self.allowed_fast) < MAX_ALLOWED_FAST:
+                    self.allowed_fast.add(index)
             case m.Extended():
                 self._extended(message)
             case _:
@@ -197,11 +207,20 @@ class Conversation:
         return self.standing.am_choking
 
     @property
+    def wants_nothing(self) -> bool:
+        """It is a seed, or has all that it wants (BEP 21)."""
+        if self.extensions is not None and self.extensions.upload_only:
+            return True
+        return self.has is not None and self.has.complete
+
+    @property
     def interested(self) -> bool:
         """It wants pieces of ours."""
         return self.standing.peer_interested
 
     def askable(self) -> Collection[int] | bool:
+        if self.peer.unsent > MAX_UNREAD:
+            return False  # until it has `drained`
         if not self.choking_us:
             return True
         return self.allowed_fast if self.allowed_fast else False
@@ -217,7 +236,7 @@ class Conversation:
             self.peer.send(m.Interested() if wanted else m.NotInterested())
 
     def send_extended(self, message: m.Extended) -> None:
-        self.peer.send(message)
+        self._reply(message)
 
     def close(self, reason: BitTwistError) -> None:
         self.peer.close(reason)
@@ -235,10 +254,17 @@ class Conversation:
         self.peer.send(m.Unchoke())
 
     def reject(self, block: Block) -> None:
-        self.peer.send(m.RejectRequest(*block))
+        self._reply(m.RejectRequest(*block))
 
     def give(self, blocks: Sequence[BlockData]) -> None:
         self.peer.send_blocks(blocks)
+
+    def _reply(self, message: m.Message) -> None:
+        """What a peer can have us say as often as it likes, as long as it reads."""
+        if self.peer.unsent > MAX_UNREAD:
+            self.close(RemoteProtocolError("it asks and does not read"))
+        else:
+            self.peer.send(message)
 
     def rates(self, now: float) -> PeerRates:
         return PeerRates(

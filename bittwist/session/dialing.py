@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from bittwist.address import Address
-from bittwist.errors import BitTwistError
+from bittwist.errors import BitTwistError, OwnConnection, SessionError
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.peer.connector import Connector
+from bittwist.peer.protocol import PeerProtocol
 from bittwist.swarm.candidates import Candidates
 
 DIALS_AT_ONCE = 16  # of one torrent; the connector bounds the whole session
+REFUSED_FOR = 30.0  # seconds until a peer that we had no room for is dialed again
 
 
 class Dialing:
@@ -35,7 +38,7 @@ class Dialing:
         self._info_hash = info_hash
         self._candidates = candidates
         self._wanted = wanted
-        self._dials: dict[Address, Deferred[None]] = {}
+        self._dials: dict[Address, Deferred[PeerProtocol]] = {}
         self._running = False
 
     @property
@@ -53,9 +56,12 @@ class Dialing:
         self.dial()
 
     def stop(self) -> None:
+        """Give up the dials under way; they are begun anew by `start`."""
         self._running = False
         dials, self._dials = self._dials, {}
-        for dial in dials.values():
+        now = self._clock.seconds()
+        for address, dial in dials.items():
+            self._candidates.given_up(address, now, 0.0)
             dial.cancel()
 
     def dial(self) -> None:
@@ -65,14 +71,33 @@ class Dialing:
             if address is None:
                 return
             self._candidates.connecting(address)
-            dial = self._dials[address] = Deferred.fromCoroutine(self._dial(address))
-            dial.addErrback(lambda failure: self._log.failure("A dial failed", failure))
+            dial = self._dials[address] = self._connector.dial(address, self._info_hash)
+            under_way = not dial.called
+            over = dial.addCallbacks(
+                self._reached, self._missed, callbackArgs=(address, dial), errbackArgs=(address, dial)
+            )
+            over.addErrback(lambda failure: self._log.failure("A dial failed", failure))
+            if under_way:  # else this loop goes on
+                over.addCallback(lambda _result: self.dial())
 
-    async def _dial(self, address: Address) -> None:
-        try:
-            await self._connector.dial(address, self._info_hash)
-        except (BitTwistError, CancelledError) as error:
-            self._candidates.failed(address, str(error), self._clock.seconds())
-        finally:
-            self._dials.pop(address, None)
-        self.dial()
+    def _reached(self, _peer: PeerProtocol, address: Address, dial: Deferred[PeerProtocol]) -> None:
+        self._is_over(address, dial)
+
+    def _missed(self, failure: Failure, address: Address, dial: Deferred[PeerProtocol]) -> None:
+        if not self._is_over(address, dial):
+            return  # we gave it up
+        now = self._clock.seconds()
+        if failure.check(OwnConnection):
+            self._candidates.exclude(address)
+        elif failure.check(SessionError):
+            self._candidates.given_up(address, now, REFUSED_FOR)
+        else:
+            self._candidates.failed(address, failure.getErrorMessage(), now)
+            failure.trap(BitTwistError)
+
+    def _is_over(self, address: Address, dial: Deferred[PeerProtocol]) -> bool:
+        """Whether that dial was still under way."""
+        if self._dials.get(address) is not dial:
+            return False
+        del self._dials[address]
+        return True

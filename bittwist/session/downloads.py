@@ -25,6 +25,8 @@ from bittwist.swarm.pipeline import Pipeline
 from bittwist.wire.runs import Block, BlockData
 
 MAX_UNASKED = 64  # blocks nobody asked for (late ones after a cancel among them) before a source is dropped
+MAX_REJECTS = 50  # in a row, without a block between, before a source is left alone (SECURITY.md B9)
+REST = 30.0  # seconds for which it is
 NOTHING = memoryview(b"")
 MAX_HOSTS = 4096  # whose contributions can be told apart at once; the oldest are forgotten first
 
@@ -90,6 +92,8 @@ class Downloads:
         self._idle: dict[int, BlockSource] = {}  # could be asked more than there was to ask
         self._hosts: dict[int, str] = {}
         self._unasked: dict[int, int] = {}
+        self._rejects: dict[int, int] = {}  # since it last gave a block
+        self._resting: dict[int, float] = {}  # until when
         self._running = False
         self._tally = tally
 
@@ -128,18 +132,31 @@ class Downloads:
             return
         self._idle.pop(source.key, None)
         self._unasked.pop(source.key, None)
+        self._rejects.pop(source.key, None)
+        self._resting.pop(source.key, None)
         self._picker.left(source.key)
         self._ask_the_idle()
 
     def choked(self, source: BlockSource) -> None:
         """What was asked of it will not come (BEP 3; with BEP 6 each is rejected by itself)."""
-        self._picker.released(source.key, source.pipeline.clear())
-        self._ask_the_idle()
+        if source.downloaded:  # some reject first and choke then: that was no refusal to give anything
+            self._rejects.pop(source.key, None)
+            self._resting.pop(source.key, None)
+        blocks = source.pipeline.clear()
+        if blocks:
+            self._picker.released(source.key, blocks)
+            self._idle[source.key] = source
+            self._ask_the_idle(but=source.key)
 
     def rejected(self, source: BlockSource, block: Block) -> None:
-        if source.pipeline.rejected(*block):
-            self._picker.released(source.key, [block])
-            self._ask_the_idle(but=source.key)
+        if not source.pipeline.rejected(*block):
+            return
+        self._picker.released(source.key, [block])
+        self._idle[source.key] = source
+        count = self._rejects[source.key] = self._rejects.get(source.key, 0) + 1
+        if count >= MAX_REJECTS and source.key not in self._resting:
+            self._resting[source.key] = self._clock.seconds() + REST
+        self._ask_the_idle(but=source.key)
 
     def review(self, source: BlockSource) -> None:
         """A source may have become interesting: say so, and ask it for blocks."""
@@ -150,7 +167,7 @@ class Downloads:
     def ask(self, source: BlockSource) -> None:
         """Ask a source for as many blocks as its pipeline has room for."""
         askable = source.askable()
-        if not self._running or askable is False:
+        if not self._running or askable is False or source.key in self._resting:
             return
         now = self._clock.seconds()
         room = source.pipeline.room(now)
@@ -179,6 +196,9 @@ class Downloads:
             if len(block) != BLOCK and len(block) != self._geometry.block_length(index, begin):
                 source.close(RemoteProtocolError(f"a block of {len(block)} bytes that was not asked for"))
                 return
+        if asked and self._rejects:
+            self._rejects.pop(source.key, None)
+            self._resting.pop(source.key, None)
         came = self._picker.came(source.key, asked)
         size = 0
         current, piece = -1, NOTHING
@@ -196,6 +216,7 @@ class Downloads:
             other = self._sources.get(key)
             if other is not None:
                 other.pipeline.cancelled(index, begin)
+                self._idle[key] = other
                 other.cancel((index, begin, self._geometry.block_length(index, begin)))
         for index in came.whole:
             keeping = Deferred.fromCoroutine(self._keep(index))
@@ -259,8 +280,11 @@ class Downloads:
             overdue = source.pipeline.timed_out(now)
             if overdue:
                 self._picker.released(source.key, overdue)
+                self._idle[source.key] = source
             # Only here, so that interest does not come and go with every piece.
             source.interest(self._running and self._picker.interesting(source.key))
+        for key in [key for key, until in self._resting.items() if now >= until]:
+            del self._resting[key], self._rejects[key]
         self._ask_the_idle()
 
     def _ask_the_idle(self, but: int | None = None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from bittwist.errors import MetainfoError, RemoteProtocolError
@@ -29,7 +30,18 @@ OUR_ID = 1  # the extended message identifier under which peers send us ut_metad
 NAME = "ut_metadata"
 PIPELINE = 4  # metadata pieces asked for at once: some clients give few and reject the rest
 PATIENCE = 10.0  # seconds for a peer to answer before another is asked
-FAILURES_BEFORE_BAN = 1  # a whole info dictionary from one peer with the wrong hash is proof
+GRACE = 20.0  # seconds a peer has for all of it, and
+SLOWEST = 2.0  # seconds more for each piece, while there is another peer to ask: 8 KiB/s
+MAX_ANSWERS = 64  # metadata pieces given to one peer in a second: the rest of its bandwidth is for blocks
+MAX_UNSENT = 512 * 1024  # bytes that wait for a peer, above which it is given no metadata
+
+
+@dataclass(slots=True)
+class Given:
+    """How much a peer was given of the info dictionary in the current second; kept with the peer."""
+
+    second: int = 0
+    pieces: int = 0
 
 
 class MetadataPeer(Protocol):
@@ -41,6 +53,10 @@ class MetadataPeer(Protocol):
     def host(self) -> str: ...
     @property
     def extensions(self) -> ExtensionHandshake | None: ...
+    @property
+    def unsent(self) -> int: ...
+    @property
+    def metadata_given(self) -> Given: ...
     def send_extended(self, message: Extended) -> None: ...
 
 
@@ -67,7 +83,8 @@ class MetadataFetch:
         self._broke = broke
         self._peers: dict[int, MetadataPeer] = {}
         self._asking: MetadataPeer | None = None
-        self._asked_at = 0.0
+        self._asked_at = 0.0  # or when it last made progress
+        self._began_at = 0.0
         self._pieces: dict[int, bytes] = {}
         self._asked: set[int] = set()
         self._total = 0
@@ -102,21 +119,31 @@ class MetadataFetch:
         """Once a second: a peer that does not answer is left for the next."""
         if self._asking is not None and now - self._asked_at > PATIENCE:
             self._give_up(self._asking, now)
-        elif self._asking is None:
+        elif self._asking is not None:
+            if now - self._began_at > GRACE + SLOWEST * self._count and self._next() is not None:
+                self._give_up(self._asking, now)
+        else:
             self._refused.clear()  # everyone was tried: begin again
             self._ask(now)
 
     def _ask(self, now: float) -> None:
         if self._asking is not None:
             return
-        peer = next((p for key, p in self._peers.items() if key not in self._refused), None)
+        peer = self._next()
         if peer is None or peer.extensions is None:
             return
-        self._asking, self._asked_at = peer, now
+        self._asking, self._asked_at, self._began_at = peer, now, now
         self._total = peer.extensions.metadata_size or 0
         self._pieces.clear()
         self._asked.clear()
         self._request(peer)
+
+    def _next(self) -> MetadataPeer | None:
+        """Who would be asked, if the one that is being asked were given up."""
+        for key, peer in self._peers.items():
+            if key not in self._refused and peer is not self._asking:
+                return peer
+        return None
 
     def _request(self, peer: MetadataPeer) -> None:
         for piece in range(self._count):
@@ -135,6 +162,8 @@ class MetadataFetch:
         if piece not in self._asked or total != self._total or len(block) != length:
             self._give_up(peer, now)
             return
+        if piece in self._pieces:
+            return  # no progress, or an answer to what we asked before
         self._pieces[piece] = block
         self._asked_at = now
         if len(self._pieces) < self._count:
@@ -158,10 +187,14 @@ class MetadataFetch:
         self._ask(now)
 
 
-def answer(peer: MetadataPeer, request: MetadataRequest, raw: bytes | None) -> None:
-    """Give a peer a piece of the info dictionary, or say that it cannot be had."""
+def answer(peer: MetadataPeer, request: MetadataRequest, raw: bytes | None, now: float) -> None:
+    """Give a peer a piece of the info dictionary, or say that it cannot be had, or not now."""
     begin = request.piece * METADATA_BLOCK
-    if raw is None or begin >= len(raw):
+    given = peer.metadata_given
+    if given.second != int(now):
+        given.second, given.pieces = int(now), 0
+    given.pieces += 1
+    if raw is None or begin >= len(raw) or given.pieces > MAX_ANSWERS or peer.unsent >= MAX_UNSENT:
         send(peer, MetadataReject(request.piece))
     else:
         send(peer, MetadataPiece(request.piece, len(raw), raw[begin : begin + METADATA_BLOCK]))

@@ -23,7 +23,16 @@ from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
 from bittwist.wire.runs import Block, BlockData
 from bittwist.wire.ut_metadata import MetadataRequest
 
+SEEDS_APART = 3600.0  # seconds until a seed is dialed by a seed again: it may be one no longer
+AGAIN_AFTER = 1.0  # seconds until a peer is dialed again that we parted from for other reasons
 MAX_RESTATED = 16  # bitfields of one peer, and one a second: aria2 sends them in place of many Haves
+
+
+class BothSeeds(SessionError):
+    """Neither end wants anything of the other."""
+
+    def __init__(self) -> None:
+        super().__init__("both are seeds")
 
 
 class Limits(Protocol):
@@ -65,6 +74,7 @@ class Peers:
         self._downloads: Downloads | None = None
         self._uploads: Uploads | None = None
         self._meeting = False
+        self._paused = False
         self._gone: list[Deferred[None]] = []
         self.fetch: metadata.MetadataFetch | None = None
         self.wants_peers: Callable[[], None] = lambda: None  # told when a connection is gone
@@ -94,9 +104,12 @@ class Peers:
     def exchange(self, downloads: Downloads, uploads: Uploads) -> None:
         """The pieces are checked: from now on blocks come and go."""
         self._downloads, self._uploads = downloads, uploads
+        if not downloads.have.complete:
+            self._candidates.wake(self._clock.seconds())  # seeds may be among those that were parted from
         for talk in self:
             talk.peer.send(*[m.Have(index) for index in downloads.have])
             self._exchange_with(talk)
+            self._part_if_seeds(talk)
 
     def announce_piece(self, index: int) -> None:
         """A piece is verified and kept: tell those who lack it."""
@@ -104,6 +117,9 @@ class Peers:
         for talk in self._talks.values():
             if talk.has is None or index not in talk.has:
                 talk.peer.send(message)
+        if self._is_seed:
+            for talk in self:
+                self._part_if_seeds(talk)
 
     def ban(self, host: str, reason: str) -> None:
         self._candidates.ban(host, reason)
@@ -136,10 +152,13 @@ class Peers:
                 gone.callback(None)
 
     def pause(self) -> None:
+        """Read from nobody, whoever comes, until `resume`."""
+        self._paused = True
         for talk in self:
             talk.peer.pause()
 
     def resume(self) -> None:
+        self._paused = False
         for talk in self:
             talk.peer.resume()
 
@@ -162,25 +181,47 @@ class Peers:
             return SessionError("banned")
         if not self._around.limits.room_for_peer(len(self._talks)):
             return SessionError("enough peers")
+        of_host = sum(1 for other in self._talks.values() if other.host == talk.host)
         twin = self._twin(talk)
         if twin is not None:
             # Both ends may have dialed at once: both keep the one dialed by the larger peer id.
             assert talk.peer.remote is not None
             ours_dials = self._around.peer_id > talk.peer.remote.peer_id
             if talk.peer.outgoing is twin.peer.outgoing or talk.peer.outgoing is not ours_dials:
+                self._came_by(twin, talk)
                 return SessionError("connected already")
+            talk.dialed, twin.dialed = twin.dialed, []
             twin.close(SessionError("connected already"))
+        elif of_host >= self._around.settings().max_peers_per_host:
+            return SessionError("enough peers of that host")
         self._talks[talk.key] = talk
-        if talk.peer.outgoing:
-            self._candidates.connected(talk.address)
+        self._came_by(talk, talk)
+        if self._paused:
+            talk.peer.pause()
         return None
 
+    def _came_by(self, talk: Conversation, dialed: Conversation) -> None:
+        """While `talk` lasts there is no need to dial its peer where `dialed` has found it."""
+        if dialed.peer.outgoing:
+            self._candidates.connected(dialed.address)
+            talk.dialed.append(dialed.address)
+
     def _twin(self, talk: Conversation) -> Conversation | None:
+        """The same peer, connected already. Of another host, it is one that copies a peer id."""
         assert talk.peer.remote is not None
         for other in self._talks.values():
-            if other.peer.remote is not None and other.peer.remote.peer_id == talk.peer.remote.peer_id:
+            assert other.peer.remote is not None
+            if other.host == talk.host and other.peer.remote.peer_id == talk.peer.remote.peer_id:
                 return other
         return None
+
+    @property
+    def _is_seed(self) -> bool:
+        return self._downloads is not None and self._downloads.have.complete
+
+    def _part_if_seeds(self, talk: Conversation) -> None:
+        if self._is_seed and talk.wants_nothing:
+            talk.close(BothSeeds())
 
     def greeting(self, talk: Conversation) -> Sequence[m.Message]:
         greeting: list[m.Message] = []
@@ -221,16 +262,18 @@ class Peers:
         if message.identifier == EXTENDED_HANDSHAKE:
             if self.fetch is not None:
                 self.fetch.joined(talk, now)
+            self._part_if_seeds(talk)
         elif message.identifier == metadata.OUR_ID:
             told = metadata.read(message.payload)
             if isinstance(told, MetadataRequest):
-                metadata.answer(talk, told, self._raw_info)
+                metadata.answer(talk, told, self._raw_info, now)
             elif told is not None and self.fetch is not None:
                 self.fetch.received(talk, told, now)
 
     def has_changed(self, talk: Conversation, index: int | None) -> None:
         if self._downloads is None or talk.has is None or talk.key not in self._talks:
             return
+        self._part_if_seeds(talk)
         if index is not None:
             self._downloads.have_announced(talk, index)
             return
@@ -245,11 +288,9 @@ class Peers:
             self._uploads.interest_changed(talk)
 
     def choke_changed(self, talk: Conversation) -> None:
-        if self._downloads is None:
-            return
-        if talk.choking_us:
+        """What may be asked of it now is asked when it has `settled`: a turn may hold many of these."""
+        if self._downloads is not None and talk.choking_us:
             self._downloads.choked(talk)
-        self._downloads.ask(talk)
 
     def rejected(self, talk: Conversation, block: Block) -> None:
         if self._downloads is not None:
@@ -276,6 +317,8 @@ class Peers:
             self._uploads.give(talk)
 
     def drained(self, talk: Conversation) -> None:
+        if self._downloads is not None:
+            self._downloads.ask(talk)
         if self._uploads is not None:
             self._uploads.give(talk)
 
@@ -283,8 +326,13 @@ class Peers:
         now = self._clock.seconds()
         if self._talks.pop(talk.key, None) is None:
             return
-        if talk.peer.outgoing:
-            self._candidates.lost(talk.address, now)
+        for address in talk.dialed:
+            if isinstance(reason, SessionError):
+                seeds = isinstance(reason, BothSeeds) and self._is_seed
+                apart = SEEDS_APART if seeds else AGAIN_AFTER
+                self._candidates.parted(address, now, apart)
+            else:
+                self._candidates.lost(address, now)
         if self.fetch is not None:
             self.fetch.left(talk, now)
         if self._downloads is not None:

@@ -38,6 +38,7 @@ class SessionSettings:
     allocation: Literal["sparse", "full"] = "sparse"
     max_peers: int = 200  # connections of the whole session (what libtorrent ships)
     max_peers_per_torrent: int = 60
+    max_peers_per_host: int = 16  # of one torrent: a household or a machine full of tests, not a crowd of one
     dial_below: int = 40  # peers of a torrent below which more are dialed
     half_open: int = HALF_OPEN_LIMIT  # dials at once
     retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for

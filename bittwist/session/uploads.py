@@ -24,6 +24,7 @@ SEND_AHEAD = 512 * 1024  # bytes handed to a connection beyond what the kernel t
 LOOK_AHEAD = 96  # blocks: what SEND_AHEAD lets through, and a chunk of the disk's read-ahead behind it
 READ_AHEAD = 2 << 20  # bytes read for a peer that takes nothing: read again and again, caches being small
 CHOKE_INTERVAL = 10.0  # seconds between looks at who is unchoked (BEP 3)
+MAX_LOOKS = 20  # in a second, between: each costs a sort of all peers, and interest is cheap to feign
 
 NOTHING = memoryview(b"")
 
@@ -85,6 +86,7 @@ class Uploads:
         self._storage_failed = storage_failed
         self._asked: dict[int, Asked] = {}
         self._choose_at = 0.0
+        self._looks = 0  # at newcomers, in this second
         self._stopped = False
 
     def requested(self, taker: Taker, blocks: Sequence[Block]) -> None:
@@ -191,15 +193,23 @@ class Uploads:
 
     def interest_changed(self, taker: Taker) -> None:
         """A newly interested peer does not wait for the next round while there is room."""
-        if taker.interested and taker.choked_by_us:
+        if self._stopped or not taker.interested or not taker.choked_by_us:
+            return
+        self._looks += 1
+        if self._looks <= MAX_LOOKS:
             self._choose(self._clock.seconds(), between=True)
 
     def tick(self) -> None:
         """Once a second; every CHOKE_INTERVAL whom to unchoke is decided anew."""
+        if self._stopped:
+            return
         now = self._clock.seconds()
+        looks, self._looks = self._looks, 0
         if now >= self._choose_at:
             self._choose_at = now + CHOKE_INTERVAL
             self._choose(now)
+        elif looks > MAX_LOOKS:
+            self._choose(now, between=True)
 
     def _choose(self, now: float, *, between: bool = False) -> None:
         """Between rounds nobody is choked: a peer whose interest comes and goes keeps its place."""

@@ -117,6 +117,25 @@ class Candidates:
             candidate.failures = 0
         self._retry(address, candidate, now)
 
+    def given_up(self, address: Address, now: float, after: float) -> None:
+        """We gave the dial up, for reasons of ours: no failure, and due again `after` seconds from now."""
+        candidate = self._known.get(address)
+        if candidate is not None and candidate.state is not _State.CONNECTED:
+            self._put_back(address, candidate, now + after)
+
+    def parted(self, address: Address, now: float, after: float) -> None:
+        """We ended the connection, for reasons of ours: it proved to be a peer, due again so much later."""
+        candidate = self._known.get(address)
+        if candidate is not None and candidate.state is _State.CONNECTED:
+            candidate.failures = 0
+            self._put_back(address, candidate, now + after)
+
+    def wake(self, now: float) -> None:
+        """Whatever waits without having failed is due."""
+        for address, candidate in self._known.items():
+            if candidate.state is _State.IDLE and not candidate.failures:
+                self._enqueue(address, now)
+
     def ban(self, host: str, reason: str) -> None:
         """Never dial or take this host again: it is proven to have done `reason`."""
         self._bans.pop(host, None)
@@ -156,6 +175,10 @@ class Candidates:
             return
         wait = min(settings.retry_after * 2 ** (candidate.failures - 1), settings.retry_at_most)
         self._enqueue(address, now + wait * self._random.uniform(0.9, 1.1))
+
+    def _put_back(self, address: Address, candidate: _Candidate, due: float) -> None:
+        candidate.state = _State.IDLE
+        self._enqueue(address, due)
 
     def _enqueue(self, address: Address, due: float) -> None:
         self._tickets += 1

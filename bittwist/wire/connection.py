@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bittwist.errors import LocalProtocolError, RemoteProtocolError
+from bittwist.errors import LocalProtocolError, OwnConnection, RemoteProtocolError
 from bittwist.metainfo.geometry import Geometry
 from bittwist.wire import handshake
 from bittwist.wire.bounds import Bounds
@@ -193,7 +193,9 @@ class WireConnection:
         reserved, info_hash, peer_id = self._opening[20:28], self._opening[28:48], self._opening[48:]
         theirs = Handshake(bytes(info_hash), bytes(peer_id), bytes(reserved))
         if theirs.peer_id == ours.peer_id:
-            raise self.refuse("a connection to ourselves")
+            error = OwnConnection()
+            self._machine.refused(error.reason)
+            raise error
         self._machine.greeted(theirs)
         self.remote = theirs
         self.standing = Standing(fast=ours.fast and theirs.fast, extended=ours.extended and theirs.extended)

@@ -77,9 +77,10 @@ class PoisonTests(SynchronousTestCase):
         swarm = Swarm(seed)
         for n in range(honest):
             swarm.add(swarm.session(f"10.0.0.{n + 1}", DATA), METAINFO)
+        ports = []
         for n in range(bad_peers):
             host = swarm.network.host(f"10.0.9.{n + 1}")
-            FakePeers(host, poisoner(share, seed + n)).listen(6881)
+            ports.append(FakePeers(host, poisoner(share, seed + n)).listen(6881))
         leech = swarm.session("10.0.1.1")
         banned = []
         leech.observe(lambda event: banned.append(event.happening))
@@ -92,8 +93,9 @@ class PoisonTests(SynchronousTestCase):
         self.assertEqual({host for host in hosts if host.startswith("10.0.0.")}, set())
         if bad_peers == 1:
             self.assertLessEqual(fetching.tally.failed_pieces, 3)
-        for session in swarm.sessions:
-            swarm.network.result_of(session.stopService())
+        for port in ports:
+            port.stopListening()
+        swarm.quiet()
 
 
 class RequestTests(SynchronousTestCase):
@@ -109,18 +111,34 @@ class RequestTests(SynchronousTestCase):
     def test_a_peer_that_floods_requests_and_reads_nothing_costs_bounded_memory(self):
         """T9."""
         peer = self.dial(Conduct(HASH, reads=False))
-        peer.say(Id.INTERESTED)
-        self.swarm.network.advance(1)
-        for _ in range(runs(20, 200)):
-            for n in range(500):
-                peer.request(n % 30, 0, 16384)
-            self.swarm.network.advance(0.1)
+        self.flood(peer)
         (talk,) = self.torrent._peers
         self.assertLessEqual(talk.unsent, SEND_AHEAD + 16384 + 13)
         self.assertLessEqual(len(self.torrent._content.uploads._asked[talk.key].blocks), MAX_ASKED)
         peer.abort()
         self.swarm.network.advance(1)
         self.swarm.quiet()
+
+    def test_a_peer_that_floods_requests_reads_nothing_and_would_have_rejects_is_dropped(self):
+        """T9, with the fast extension: choked or not, each request has an answer."""
+        for interested in True, False:
+            peer = self.dial(Conduct(HASH, reserved=speech.FAST, reads=False))
+            self.flood(peer, interested)
+            self.assertEqual(len(self.torrent), 0)
+            self.assertIsNotNone(peer.lost)
+        self.swarm.quiet()
+
+    def flood(self, peer, interested=True):
+        if interested:
+            peer.say(Id.INTERESTED)
+        self.swarm.network.advance(1)
+        for _ in range(runs(100, 200)):
+            peer.send(b"".join(speech.numbered(Id.REQUEST, n % 30, 0, 16384) for n in range(1000)))
+            self.swarm.network.advance(0.1)
+            for talk in self.torrent._peers:
+                self.assertLess(talk.unsent, 1 << 20)
+            if peer.lost is not None:
+                break
 
     def test_requests_of_a_choked_peer_are_rejected_with_the_fast_extension(self):
         peer = self.dial(Conduct(HASH, reserved=speech.FAST))
@@ -338,22 +356,30 @@ class BitfieldTests(SynchronousTestCase):
         swarm.network.run_until(lambda: peers.peers and peers.peers[0].handshake is not None)
         swarm.network.advance(1)
         orders(peers.peers[0])
-        self.addCleanup(port.stopListening)
-        return swarm, fetching, peers.peers[0]
+        return swarm, fetching, peers.peers[0], port
 
     def test_a_bitfield_in_the_middle_of_things_counts(self):
         """aria2 sends one in place of many Haves."""
         honest = Conduct(HASH, answer=speech.honest(DATA, 32768))
         whole = speech.bitfield(range(METAINFO.info.geometry.num_pieces), METAINFO.info.geometry.num_pieces)
-        swarm, fetching, _ = self.fetch_from(
+        swarm, fetching, peer, port = self.fetch_from(
             honest, lambda peer: peer.send(speech.numbered(Id.HAVE, 3) + whole)
         )
         swarm.until_complete(fetching)
         self.assertEqual(swarm.data("10.0.0.1", METAINFO.info), DATA)
+        self.ends(swarm, peer, port)
 
     def test_a_flood_of_bitfields_ends_the_connection(self):
         none = speech.bitfield([], METAINFO.info.geometry.num_pieces)
         some = speech.bitfield([1], METAINFO.info.geometry.num_pieces)
-        swarm, _, peer = self.fetch_from(Conduct(HASH), lambda peer: peer.send((none + some) * 20))
+        swarm, _, peer, port = self.fetch_from(Conduct(HASH), lambda peer: peer.send((none + some) * 20))
         swarm.network.run_until(lambda: peer.lost is not None, limit=5)
         self.assertEqual(len(swarm.sessions[0].torrents[0]), 0)
+        self.ends(swarm, peer, port)
+
+    def ends(self, swarm, peer, port):
+        if peer.lost is None:
+            peer.abort()
+        port.stopListening()
+        swarm.network.advance(1)
+        swarm.quiet()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bittwist.address import Address
 from bittwist.metainfo.magnet import Magnet
 from bittwist.session.lifecycle import State
 from tests.session.swarm import Swarm
@@ -57,7 +58,7 @@ class SwarmTests(SynchronousTestCase):
         magnet = Magnet.parse(f"magnet:?xt=urn:btih:{METAINFO.info.info_hash}&x.pe=10.0.0.1:6881")
         fetching = swarm.add(leech, magnet)
         self.assertIs(fetching.life.state, State.METADATA)
-        swarm.until_complete(fetching)
+        swarm.until_complete(fetching, limit=5)
         self.assertEqual(fetching.metainfo.info.raw, METAINFO.info.raw)
         self.assertEqual(swarm.data("10.0.0.2", METAINFO.info), DATA)
         swarm.quiet()
@@ -86,9 +87,13 @@ class SwarmTests(SynchronousTestCase):
 
     def test_a_session_does_not_keep_a_connection_to_itself(self):
         swarm = Swarm()
-        torrent_ = swarm.add(swarm.session("10.0.0.1"), METAINFO, ["10.0.0.1:6881"])
+        session = swarm.session("10.0.0.1")
+        dialed = []
+        dial = session._connector.dial
+        session._connector.dial = lambda *to: dialed.append(to[0]) or dial(*to)
+        torrent_ = swarm.add(session, METAINFO, ["10.0.0.1:6881"])
         swarm.network.advance(5)
-        self.assertEqual(len(torrent_), 0)
+        self.assertEqual((dialed, len(torrent_)), ([Address("10.0.0.1", 6881)], 0))
         swarm.quiet()
 
     def test_a_leech_goes_on_when_the_connection_breaks_and_the_seed_is_back(self):

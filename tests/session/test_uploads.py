@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import BLOCK
 from bittwist.session.statistics import Tally
-from bittwist.session.uploads import CHOKE_INTERVAL, MAX_ASKED, SEND_AHEAD, Uploads
+from bittwist.session.uploads import CHOKE_INTERVAL, MAX_ASKED, MAX_LOOKS, SEND_AHEAD, Uploads
 from bittwist.storage.disk import Disk, DiskSettings
 from bittwist.storage.memory import MemoryStorage
 from bittwist.swarm.choker import PeerRates
@@ -82,7 +82,11 @@ class Chosen:
 
     keys = ()
 
+    def __init__(self):
+        self.looks = 0
+
     def choose(self, peers, *, now, seeding):
+        self.looks += 1
         return self.keys
 
 
@@ -237,6 +241,59 @@ class SecondThoughts(UploadsTestCase):
         self.settle()
         self.assertEqual(len(self.failures), 1)
         self.assertEqual(len(self.storage.reads), 1)
+
+
+class Stopped(UploadsTestCase):
+    def test_nothing_is_read_or_given_any_more(self):
+        self.ask(blocks_of(0)[:1])
+        self.settle()
+        self.uploads.stop()
+        self.storage.reads.clear()
+        self.ask(blocks_of(0, 1))
+        self.uploads.cancelled(self.peer, blocks_of(1)[0])
+        self.uploads.interest_changed(self.peer)
+        self.uploads.tick()
+        self.settle()
+        self.assertEqual((self.storage.reads, self.peer.given), ([], blocks_of(0)[:1]))
+        self.assertEqual((self.peer.rejected, self.choker.looks), ([], 0))
+
+    def test_a_read_that_is_under_way_ends_in_nothing(self):
+        self.ask(blocks_of(0, 1))
+        self.uploads.stop()
+        self.settle()
+        self.assertEqual(self.peer.given, [])
+        self.assertEqual(len(self.storage.reads), 1)
+
+    def test_a_read_that_fails_after_it_is_not_told(self):
+        del self.storage._pieces[3]
+        self.ask(blocks_of(3))
+        self.uploads.stop()
+        self.settle()
+        self.assertEqual(self.failures, [])
+
+
+class Interest(UploadsTestCase):
+    def test_the_newly_interested_are_unchoked_at_once(self):
+        self.peer.choke()
+        self.choker.keys = (1,)
+        self.uploads.interest_changed(self.peer)
+        self.assertFalse(self.peer.choked_by_us)
+
+    def test_interest_that_comes_and_goes_is_looked_at_so_often_a_second_and_then_by_the_clock(self):
+        self.uploads.tick()
+        self.peer.choke()
+        self.choker.looks = 0
+        for _ in range(5 * MAX_LOOKS):
+            self.uploads.interest_changed(self.peer)
+        self.assertEqual(self.choker.looks, MAX_LOOKS)
+        self.choker.keys = (1,)
+        self.clock.advance(1)
+        self.uploads.tick()
+        self.assertFalse(self.peer.choked_by_us)
+        self.assertEqual(self.choker.looks, MAX_LOOKS + 1)
+        self.clock.advance(1)
+        self.uploads.tick()
+        self.assertEqual(self.choker.looks, MAX_LOOKS + 1)
 
 
 class Bounds(UploadsTestCase):
