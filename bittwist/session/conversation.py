@@ -24,8 +24,7 @@ from bittwist.wire.standing import Standing
 
 MAX_EARLY_HAVES = 1 << 13  # pieces named before the metadata is known; more can wait for a new connection
 MAX_ALLOWED_FAST = 64  # pieces; the sets of BEP 6 have about 10
-# Bytes that wait for a peer. Blocks stop at 512 KiB (`uploads`), so who has more waiting speaks and does not read.
-MAX_UNREAD = 768 * 1024
+MAX_UNREAD = 768 * 1024  # bytes that wait for a peer: blocks stop at 512 KiB, so it speaks and does not read
 
 
 class Hub(Protocol):

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.errors import RemoteProtocolError, StorageError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import BLOCK, Geometry
-from bittwist.session.downloads import MAX_REJECTS, MAX_UNASKED, REST, Downloads
+from bittwist.session.downloads import MAX_UNASKED, Downloads
 from bittwist.session.statistics import Tally
 from bittwist.storage.assembler import Assembler
 from bittwist.storage.disk import Kept
@@ -83,10 +83,6 @@ class Source:
 def right(blocks):
     """The Piece messages that answer these requests."""
     return [(index, begin, CONTENT[index * PIECE + begin :][:length]) for index, begin, length in blocks]
-
-
-def blocks_of_all():
-    return [(index, begin, length) for index in range(3) for begin, length in GEOMETRY.blocks(index)]
 
 
 def wrong(blocks):
@@ -324,40 +320,6 @@ class EndGame(DownloadsTestCase):
         self.finish(self.first, self.second)
 
 
-class AskedAgain(DownloadsTestCase):
-    """A source with room does not have to say something to be asked."""
-
-    def second_hand(self, seconds):
-        for _ in range(seconds):
-            self.clock.advance(1)
-            self.downloads.tick()
-
-    def test_whose_requests_were_all_cancelled_is_asked_for_other_blocks(self):
-        slow = self.joins(1, depth=4)
-        has = Bitfield(3)
-        has.add(slow.asked[0][0])
-        quick = Source(2)
-        self.second_hand(6)
-        self.downloads.joined(quick, has)
-        self.second_hand(1)
-        self.assertLessEqual(set(slow.asked), set(quick.asked))
-        slow.asked.clear()
-        self.downloads.blocks(quick, right(quick.asked))
-        self.assertEqual((len(slow.cancels), slow.pipeline.outstanding), (4, 0))
-        self.second_hand(1)
-        self.assertTrue(slow.asked)
-        self.finish(slow)
-
-    def test_who_gave_nothing_for_long_is_asked_for_a_block_now_and_then(self):
-        slow = self.joins(1, depth=4)
-        self.assertEqual(len(slow.asked), 4)
-        slow.asked.clear()
-        self.second_hand(1000)
-        self.assertTrue(10 <= len(slow.asked) <= 20, len(slow.asked))
-        slow.asked = slow.asked[-1:]
-        self.finish(slow)
-
-
 class Stopping(DownloadsTestCase):
     def test_a_piece_that_was_on_its_way_to_the_disk_may_be_kept_or_not(self):
         for fault in None, StorageError("data", "the disk is gone"):
@@ -371,96 +333,3 @@ class Stopping(DownloadsTestCase):
             self.assertEqual(self.picker.have.count, 0 if fault else 3)
             self.assertLessEqual(self.assembler.bytes, 3 * PIECE)
             self.assertEqual(self.flushLoggedErrors(), [])
-
-
-class Rejects(DownloadsTestCase):
-    def test_what_is_rejected_is_asked_of_others(self):
-        first, second = self.joins(1), self.joins(2)
-        left = [block for block in first.asked if block not in second.asked]
-        self.assertTrue(left)
-        second.asked.clear()
-        for block in left:
-            self.downloads.rejected(first, block)
-        self.assertEqual(set(second.asked), set(left), "at once, not when the others find it overdue")
-
-    def test_who_rejected_something_is_asked_again_without_saying_more(self):
-        source = self.joins(1, depth=4)
-        blocks, source.asked = source.asked, []
-        for block in blocks:
-            self.downloads.rejected(source, block)
-        self.clock.advance(1)
-        self.downloads.tick()
-        self.assertEqual(set(source.asked), set(blocks))
-
-    def reject_all(self, source, at_most=1000):
-        """It rejects whatever it is asked, and speaks so that it is asked again."""
-        count = 0
-        while source.asked and count < at_most:
-            blocks, source.asked = source.asked, []
-            for block in blocks:
-                self.downloads.rejected(source, block)
-                count += 1
-            self.downloads.ask(source)
-        return count
-
-    def test_who_rejects_everything_is_left_alone_for_a_while(self):
-        source = self.joins(1)
-        for _ in range(3):
-            self.assertLessEqual(self.reject_all(source), MAX_REJECTS + len(blocks_of_all()))
-            for _ in range(int(REST) - 1):
-                self.clock.advance(1)
-                self.downloads.tick()
-                self.downloads.ask(source)
-            self.assertEqual(source.asked, [])
-            self.clock.advance(1)
-            self.downloads.tick()
-            self.assertTrue(source.asked)
-        self.finish(source)
-
-    def test_a_block_between_makes_good_for_rejects(self):
-        source = self.joins(1)
-        for _ in range(20):
-            self.assertGreaterEqual(self.reject_all(source, at_most=MAX_REJECTS // 2), MAX_REJECTS // 2)
-            self.downloads.blocks(source, right(source.asked[:1]))
-            if self.store.waiting:
-                break
-        self.assertGreater(source.downloaded, BLOCK)
-
-    def test_rejects_that_belong_to_a_choke_cost_nothing(self):
-        source = self.joins(1)
-        for _ in range(2 * MAX_REJECTS):
-            asked, source.asked = source.asked, []
-            source.choking = True
-            self.downloads.choked(source)
-            for block in asked:
-                self.downloads.rejected(source, block)
-            source.choking = False
-            self.downloads.ask(source)
-            self.assertEqual(len(source.asked), len(asked))
-        self.finish(source)
-
-    def test_a_choke_behind_its_rejects_ends_the_rest_of_who_has_given_something(self):
-        source = self.joins(1)
-        self.downloads.blocks(source, right(source.asked[:1]))
-        source.asked = source.asked[1:]
-        self.reject_all(source)
-        self.downloads.ask(source)
-        self.assertEqual(source.asked, [])
-        self.downloads.choked(source)
-        self.downloads.ask(source)
-        self.assertTrue(source.asked)
-
-    def test_a_late_reject_does_not_take_back_what_was_asked_for_again(self):
-        """The choke, our new request and the rejects that belong to the choke cross each other (BEP 6)."""
-        source = self.joins(1)
-        first, source.asked = source.asked, []
-        source.choking = True
-        self.downloads.choked(source)
-        source.choking = False
-        self.downloads.ask(source)
-        self.assertEqual(set(source.asked), set(first))
-        for block in first:
-            self.downloads.rejected(source, block)
-        self.assertEqual(source.pipeline.outstanding, len(first))
-        self.assertTrue(self.picker.endgame, "the picker knows that all is asked for")
-        self.finish(source)

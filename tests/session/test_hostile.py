@@ -133,7 +133,8 @@ class RequestTests(SynchronousTestCase):
             peer.say(Id.INTERESTED)
         self.swarm.network.advance(1)
         for _ in range(runs(100, 200)):
-            peer.send(b"".join(speech.numbered(Id.REQUEST, n % 30, 0, 16384) for n in range(1000)))
+            asked = [speech.numbered(Id.REQUEST, n % 30, n // 30, 16384) for n in range(1000)]
+            peer.send(b"".join(asked))
             self.swarm.network.advance(0.1)
             for talk in self.torrent._peers:
                 self.assertLess(talk.unsent, 1 << 20)

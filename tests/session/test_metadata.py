@@ -1,10 +1,12 @@
 """The info dictionary from peers and to peers: who is asked, for how long, and how much is given (BEP 9)."""
 
+import hashlib
 from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import MetainfoError
+from bittwist.metainfo.infohash import InfoHash
 from bittwist.session import metadata
 from bittwist.session.metadata import MAX_ANSWERS, MAX_UNSENT, PATIENCE, MetadataFetch
 from bittwist.wire.extension import ExtensionHandshake
@@ -19,11 +21,12 @@ from tests.session.torrents import content, torrent
 
 INFO = torrent(content(6_000_000), piece_length=1 << 10, name="many pieces").info  # of 8 metadata pieces
 RAW = INFO.raw
+SIZE = len(RAW)
 PIECES = [RAW[at : at + METADATA_BLOCK] for at in range(0, len(RAW), METADATA_BLOCK)]
 
 
 class Peer:
-    def __init__(self, key, size=len(RAW), said=None):
+    def __init__(self, key, size=SIZE, said=None):
         self.key = key
         self.host = f"host{key}"
         self.unsent = 0
@@ -136,11 +139,7 @@ class FetchTests(SynchronousTestCase):
         self.assertEqual((self.guilty, self.arrived), (["host1"], []))
 
     def test_what_has_the_hash_but_is_no_info_dictionary_is_told(self):
-        import hashlib
-
         raw = b"d1:xi1ee"
-        from bittwist.metainfo.infohash import InfoHash
-
         fetch = MetadataFetch(
             InfoHash(v1=hashlib.sha1(raw).digest()), self.arrived.append, print, self.broken.append
         )

@@ -218,3 +218,50 @@ def test_never_too_many_never_twice_never_a_banned_one(steps: list[tuple[str, in
         assert len(found) == len(found.known()) == len(set(found.known())) <= 6
         assert using <= set(found.known())
         assert not banned & {known.host for known in found.known()}
+
+
+def test_a_dial_that_we_gave_up_is_no_failure() -> None:
+    found = candidates()
+    found.add(address(1), "tracker", 0.0)
+    for now in range(0, 200, 10):
+        assert dial(found, float(now)) == address(1)
+        found.given_up(address(1), float(now), 5.0)
+        assert found.next(now + 4.9) is None
+    assert dial(found, 300.0) == address(1)
+    found.connected(address(1))
+    found.given_up(address(1), 300.0, 0.0)
+    assert found.next(1000.0) is None, "it leads to a peer that is here"
+
+
+def test_a_connection_that_we_ended_is_no_failure_and_those_before_are_forgiven() -> None:
+    found = candidates()
+    found.add(address(1), "tracker", 0.0)
+    now = 0.0
+    for _ in range(30):
+        while dial(found, now) is None:
+            now += 1.0
+        found.failed(address(1), "refused", now)
+        while dial(found, now) is None:
+            now += 1.0
+        found.parted(address(1), now, 0.0)
+        assert found.next(now) is None, "only a connection can be ended"
+        found.connected(address(1))
+        found.parted(address(1), now, 3600.0)
+        assert found.next(now + 3599.0) is None
+        now += 3600.0
+    assert found.known() == (address(1),)
+
+
+def test_what_waits_without_having_failed_can_be_woken() -> None:
+    found = candidates()
+    for number in (1, 2, 3):
+        found.add(address(number), "tracker", 0.0)
+        found.connecting(address(number))
+    for number in (1, 2):
+        found.connected(address(number))
+    found.parted(address(1), 0.0, 3600.0)
+    found.failed(address(3), "refused", 0.0)
+    assert found.next(1.0) is None
+    found.wake(1.0)
+    assert dial(found, 1.0) == address(1)
+    assert dial(found, 1.0) is None
