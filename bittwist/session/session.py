@@ -6,12 +6,13 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -19,7 +20,14 @@ from bittwist import __version__
 from bittwist.address import Address, split_host_port
 from bittwist.discovery.announcer import Announcer, AnnounceState
 from bittwist.discovery.http import HttpTracker
-from bittwist.errors import DuplicateTorrent, MetainfoError, NetworkError, NoSuchTorrent, StorageError
+from bittwist.errors import (
+    BitTwistError,
+    DuplicateTorrent,
+    MetainfoError,
+    NetworkError,
+    NoSuchTorrent,
+    SessionError,
+)
 from bittwist.metainfo import peerid
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
@@ -34,6 +42,7 @@ from bittwist.session import observe
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
 from bittwist.session.lifecycle import State
+from bittwist.session.saving import Saving
 from bittwist.session.settings import SessionSettings
 from bittwist.session.state import SavedTorrent, StateFolder
 from bittwist.session.surroundings import Surroundings
@@ -43,9 +52,25 @@ from bittwist.storage.files import FileStorage
 from bittwist.storage.interfaces import IStorage
 from bittwist.storage.openfiles import OpenFiles
 
+ONLY_V2_LINK = (
+    "this magnet link has only a v2 hash (btmh), which cannot be traded by yet: "
+    "use one that has the v1 hash too (btih), or the torrent file"
+)
+
+
+class _Phase(Enum):
+    """Of a session's one life."""
+
+    NEW = "not started"
+    STARTING = "about to listen"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
 
 class Session(Service):
     """A BitTorrent peer to embed: an IService that does nothing before `startService`.
+
+    It lives once: after `stopService` make another, which finds in `state_dir` what this one left.
 
     `storage` makes the IStorage of a torrent from its save path and info (files, unless told
     otherwise); `wall` tells the date, `random` decides between equals, `token` makes random bytes.
@@ -75,6 +100,8 @@ class Session(Service):
         self._torrents: dict[bytes, Torrent] = {}
         self._observers = observe.Observers(reactor)
         self._listening: Condition[Address] = Condition(reactor)
+        self._phase = _Phase.NEW
+        self._starting: Deferred[None] = succeed(None)
         self._port = 0
         self._state = StateFolder(self.settings.state_dir) if self.settings.state_dir else None
         self._network = Network(reactor, self.settings.network)
@@ -87,6 +114,7 @@ class Session(Service):
         self._open_files = OpenFiles(self.settings.disk.open_files)
         self._disk = Disk(reactor, self.settings.disk)
         self._disk.watch(self._pause, self._resume)
+        self._saving = Saving(self._state, self._disk.lane()) if self._state else None
         keys = itertools.count(1)
         self._around = Surroundings(
             clock=reactor,
@@ -109,25 +137,41 @@ class Session(Service):
     # The service
 
     def startService(self) -> None:
+        """Take up what `state_dir` remembers, listen, and then begin with every torrent.
+
+        SessionError when it was started before: what a session stops cannot be started again.
+        """
+        if self._phase is not _Phase.NEW:
+            raise SessionError("a session is started only once: make another")
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service has no annotations
-        listening = self._listener.start()
-        listening.addCallbacks(self._listens, self._deaf)
+        self._phase = _Phase.STARTING
         if self._state is not None and self._restore:
             self._load(self._state)
+        self._starting = self._listener.start().addCallbacks(self._listens, self._deaf)
+        self._starting.addErrback(lambda failure: self._log.failure("A session did not start well", failure))
 
     def stopService(self) -> Deferred[None]:
         """Fires when trackers are told, peers are gone and the disk has everything."""
         super().stopService()  # type: ignore[no-untyped-call]
+        self._phase = _Phase.STOPPED
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._starting.cancel()
         await self._listener.stop()
         self._connector.stop()
         await gatherResults([torrent.close() for torrent in self._torrents.values()], consumeErrors=True)
         await self._disk.stop()
+        if self._saving is not None:
+            await self._saving.idle()
 
     def when_listening(self) -> Deferred[Address]:
-        """Fires with the address peers are listened for on; NetworkError if there is none."""
+        """Fires with the address peers are listened for on; NetworkError if there is none.
+
+        A session that nobody can reach still dials peers, and so downloads. It announces port 0, as it has
+        no other: trackers that list only whom others can dial, as ours does, answer that with an error, and
+        peers then come from magnet links and `add_peers`.
+        """
         return self._listening.wait()
 
     def apply(self, settings: SessionSettings) -> None:
@@ -156,9 +200,10 @@ class Session(Service):
     ) -> Deferred[Torrent]:
         """Add a torrent whose files are, or will be, below `save_path`.
 
-        Fires at once; the torrent checks what is there by itself. `force` lets it write over files
-        that nothing vouches for. Raises DuplicateTorrent, and MetainfoError for what cannot be
-        traded.
+        Fires at once; the torrent checks what is there by itself, as soon as the session listens or knows
+        that it cannot. `force` lets it write over files that nothing vouches for. Fails with
+        DuplicateTorrent, with MetainfoError for what cannot be traded (only a v2 form, or a magnet link
+        with only a v2 hash), and with SessionError once the session is stopped.
         """
         saved = SavedTorrent(source, str(save_path), start, 0, 0, self._wall())
         return maybeDeferred(self._add, saved, force)
@@ -172,21 +217,35 @@ class Session(Service):
         return self._observers.add(observer)
 
     def _add(self, saved: SavedTorrent, force: bool) -> Torrent:
+        if self._phase is _Phase.STOPPED:
+            raise SessionError("the session is stopped")
         short = saved.info_hash.short
         if short in self._torrents:
             raise DuplicateTorrent(str(saved.info_hash))
         if isinstance(saved.source, Metainfo) and not saved.source.info.is_v1:
             raise MetainfoError(ONLY_V2)
+        if isinstance(saved.source, Magnet) and saved.source.info_hash.v1 is None:
+            raise MetainfoError(ONLY_V2_LINK)
         torrent = Torrent(self._around, saved, force=force)
         self._torrents[short] = torrent
         self._observers.publish(observe.TorrentAdded(torrent.info_hash))
-        if isinstance(saved.source, Magnet):
-            self.add_peers(torrent, saved.source.peers)
-        if saved.running:
+        if self._phase is _Phase.RUNNING:
+            self._begin(torrent)
+        return torrent
+
+    def _run(self) -> None:
+        """The port is decided, so that every announce can carry it: begin."""
+        self._phase = _Phase.RUNNING
+        for torrent in self.torrents:
+            self._begin(torrent)
+
+    def _begin(self, torrent: Torrent) -> None:
+        if isinstance(torrent.source, Magnet):
+            self.add_peers(torrent, torrent.source.peers)
+        if torrent.saved().running:
             torrent.start()
         else:
             self._save(torrent)
-        return torrent
 
     async def _remove(self, info_hash: InfoHash) -> None:
         torrent = self.torrent(info_hash)
@@ -195,8 +254,8 @@ class Session(Service):
             return  # asked twice
         del self._torrents[info_hash.short]
         self._observers.publish(observe.TorrentRemoved(torrent.info_hash))
-        if self._state is not None:
-            self._state.forget(torrent.info_hash)
+        if self._saving is not None:
+            await self._saving.forget(torrent.info_hash)
 
     def add_peers(self, torrent: Torrent, peers: Iterable[str]) -> None:
         """Have a torrent dial each HOST:PORT; a name that is not found is logged. Raises ValueError."""
@@ -219,16 +278,20 @@ class Session(Service):
         for trouble in troubles:
             self._log.error("{trouble}", trouble=trouble)
         for torrent in saved:
-            self._add(torrent, force=False)
+            try:
+                self._add(torrent, force=False)
+            except DuplicateTorrent:
+                # Added anew before the start: what was said last holds.
+                continue
+            except BitTwistError as error:
+                # Its file stays, for a version that can trade it.
+                self._log.error("{torrent} is left out: {why}", torrent=torrent.info_hash, why=error)
 
     def _save(self, torrent: Torrent) -> None:
-        if self._state is None or torrent.info_hash.short not in self._torrents:
-            return
-        try:
-            self._state.save(torrent.saved())
-        except StorageError as error:
-            # The file before is still whole; the next change of state tries again.
-            self._log.error("A torrent's state was not saved: {why}", why=error)
+        if self._saving is None or self._phase is _Phase.NEW:
+            return  # it is saved when the session begins with it
+        if torrent.info_hash.short in self._torrents:
+            self._saving.save(torrent.saved())
 
     def _changed(self, torrent: Torrent) -> None:
         self._share_memory()
@@ -262,11 +325,18 @@ class Session(Service):
         self._port = address.port
         self._observers.publish(observe.Listening(address))
         self._listening.meet(address)
+        self._run()
 
     def _deaf(self, failure: Failure) -> None:
-        failure.trap(NetworkError)
-        self._log.error("No port to listen on: {why}", why=failure.getErrorMessage())
+        if failure.check(CancelledError):
+            self._listening.miss(NetworkError(self.settings.listen_host, "stopped before it listened"))
+            return
+        if failure.check(NetworkError):
+            self._log.error("No port to listen on: {why}", why=failure.getErrorMessage())
+        else:
+            self._log.failure("A bug in listening; peers are dialed all the same", failure)
         self._listening.miss(NetworkError(self.settings.listen_host, failure.getErrorMessage()))
+        self._run()
 
     def _pause(self) -> None:
         for torrent in self._torrents.values():

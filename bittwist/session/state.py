@@ -91,6 +91,20 @@ def _digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
+def _new(path: Path) -> Path:
+    """Where what is to replace a file is written."""
+    return path.with_name(path.name + ".new")
+
+
+def _set_aside(path: Path, why: str) -> StorageError:
+    """Out of the way of the next start, if that can be; what there is to say about it."""
+    try:
+        path.rename(path.with_name(path.name + SET_ASIDE))
+    except OSError as error:
+        return StorageError(str(path), f"{why}; and it cannot be set aside: {error.strerror or error}")
+    return StorageError(str(path), f"set aside, as {why}")
+
+
 class StateFolder:
     """The folder; blocking, a few kilobytes at a time.
 
@@ -108,21 +122,32 @@ class StateFolder:
         return self._folder / f"{info_hash}.journal"
 
     def load(self) -> tuple[list[SavedTorrent], list[StorageError]]:
-        """Every torrent saved here in the order they were added, and what could not be read."""
+        """Every torrent saved here in the order they were added, and what could not be read.
+
+        A torrent has one file, that of its name: any other is a copy, and is set aside.
+        """
         saved: list[SavedTorrent] = []
         troubles: list[StorageError] = []
-        if not self._folder.is_dir():
+        try:
+            names = sorted(os.listdir(self._folder))
+        except FileNotFoundError:
             return saved, troubles
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+        except OSError as error:
+            return saved, [StorageError(str(self._folder), error.strerror or str(error))]
+        for path in [self._folder / name for name in names if name.endswith(SUFFIX)]:
             try:
                 content = path.read_bytes()
-                saved.append(SavedTorrent.decode(content))
-                self._written[path] = _digest(content)
+                torrent = SavedTorrent.decode(content)
             except MetainfoError as error:
-                path.rename(path.with_name(path.name + SET_ASIDE))
-                troubles.append(StorageError(str(path), f"set aside, as it cannot be read: {error}"))
+                troubles.append(_set_aside(path, f"it cannot be read: {error}"))
             except OSError as error:
                 troubles.append(StorageError(str(path), error.strerror or str(error)))
+            else:
+                if path == self._path(torrent.info_hash):
+                    saved.append(torrent)
+                    self._written[path] = _digest(content)
+                else:
+                    troubles.append(_set_aside(path, "it is not the file of the torrent in it"))
         saved.sort(key=lambda torrent: torrent.added_at)
         return saved, troubles
 
@@ -132,7 +157,7 @@ class StateFolder:
         content = torrent.encode()
         if self._written.get(path) == _digest(content):
             return
-        beside = path.with_name(path.name + ".new")
+        beside = _new(path)
         try:
             if not self._made:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -148,19 +173,26 @@ class StateFolder:
             raise StorageError(str(path), error.strerror or str(error)) from error
 
     def forget(self, info_hash: InfoHash) -> None:
-        """Remove a torrent's file and journal, and the folder when nothing else is in it."""
+        """Remove a torrent's file and journal, and the folder when nothing else is in it.
+
+        StorageError where something could not be removed, after all else was.
+        """
         self._written.pop(self._path(info_hash), None)
-        try:
-            self._path(info_hash).unlink(missing_ok=True)
-            self.journal(info_hash).unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(str(self._folder), error.strerror or str(error)) from error
+        failed: StorageError | None = None
+        for path in (self._path(info_hash), self.journal(info_hash)):
+            for each in (path, _new(path)):
+                try:
+                    each.unlink(missing_ok=True)
+                except OSError as error:
+                    failed = StorageError(str(each), error.strerror or str(error))
         try:
             self._folder.rmdir()
             self._made = False
         except OSError:
             # Not empty, or not there: other torrents are kept in it.
-            return
+            pass
+        if failed is not None:
+            raise failed
 
     def _path(self, info_hash: InfoHash) -> Path:
         return self._folder / f"{info_hash}{SUFFIX}"

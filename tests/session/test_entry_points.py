@@ -183,9 +183,8 @@ def by_url(network, session, raw, save, folder):
 
 
 def by_peers(network, session, raw, save, folder):
-    """A peer that gives these bytes for their hash (BEP 9)."""
-    v2_only = b"meta version" in raw and b"6:pieces" not in raw
-    info_hash = InfoHash.of(raw, v1=not v2_only, v2=v2_only)
+    """A peer that gives these bytes for their v1 hash (BEP 9): links without one are refused."""
+    info_hash = InfoHash.of(raw, v1=True, v2=False)
     hello = bencode.encode({"m": {"ut_metadata": 3}, "metadata_size": len(raw)})
     opening = speech.message(Id.EXTENDED, b"\0" + hello)
     conduct = Conduct(info_hash.short, reserved=speech.EXTENDED, opening=opening)

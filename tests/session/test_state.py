@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import MetainfoError, StorageError
 from bittwist.metainfo.magnet import Magnet
-from bittwist.session.state import SavedTorrent, StateFolder
+from bittwist.session.state import SUFFIX, SavedTorrent, StateFolder
 from tests.session.torrents import content, torrent
 
 METAINFO = torrent(content(50000), trackers=("http://tracker.example/announce",))
@@ -85,6 +85,44 @@ class StateFolderTests(SynchronousTestCase):
         self.assertEqual(self.folder.load(), ([saved(METAINFO)], []))
         self.assertTrue(broken.with_name(broken.name + ".unreadable").exists())
 
+    def test_a_second_file_of_a_torrent_is_set_aside(self):
+        self.folder.save(saved())
+        own = next(self.path.iterdir())
+        for name in ("0", "z"):
+            copy = own.with_name(name + own.suffix)
+            copy.write_bytes(saved(path="/elsewhere", added_at=1.0).encode())
+            torrents, troubles = self.folder.load()
+            self.assertEqual(torrents, [saved()])
+            (trouble,) = troubles
+            self.assertIn(f"{copy}: set aside, as it is not the file of the torrent in it", str(trouble))
+            self.assertEqual(self.folder.load(), ([saved()], []))
+            self.assertFalse(copy.exists())
+
+    def test_where_nothing_can_be_renamed_the_others_are_loaded_all_the_same(self):
+        self.folder.save(saved())
+        (self.path / ("0" + SUFFIX)).write_bytes(b"")
+        (self.path / ("1" + SUFFIX)).write_bytes(saved().encode())
+        with patch("pathlib.Path.rename", side_effect=OSError(30, "Read-only file system")):
+            torrents, troubles = self.folder.load()
+        self.assertEqual(torrents, [saved()])
+        for trouble in troubles:
+            self.assertIn("cannot be set aside: Read-only file system", str(trouble))
+        self.assertEqual(len(troubles), 2)
+
+    def test_a_file_that_cannot_be_opened_costs_the_others_nothing(self):
+        self.folder.save(saved())
+        (self.path / ("0" + SUFFIX)).mkdir()
+        torrents, troubles = self.folder.load()
+        self.assertEqual(torrents, [saved()])
+        self.assertIn("Is a directory", str(troubles[0]))
+
+    def test_a_folder_that_cannot_be_looked_into_is_told(self):
+        with patch("os.listdir", side_effect=PermissionError(13, "Permission denied")):
+            self.folder.save(saved())
+            torrents, troubles = self.folder.load()
+        self.assertEqual(torrents, [])
+        self.assertIn("Permission denied", str(troubles[0]))
+
     def test_a_save_that_fails_leaves_the_one_before(self):
         self.folder.save(saved(added_at=1.0))
         full = patch("os.fsync", side_effect=OSError(28, "No space left on device"))
@@ -97,6 +135,28 @@ class StateFolderTests(SynchronousTestCase):
         self.folder.journal(METAINFO.info.info_hash).write_bytes(b"x")
         self.folder.forget(METAINFO.info.info_hash)
         self.assertFalse(self.path.exists())
+
+    def test_forgetting_leaves_nothing_half_written_behind(self):
+        for name in (f"{METAINFO.info.info_hash}{SUFFIX}.new", f"{METAINFO.info.info_hash}.journal.new"):
+            self.folder.save(saved())
+            (self.path / name).write_bytes(b"x")
+            self.folder.forget(METAINFO.info.info_hash)
+            self.assertFalse(self.path.exists())
+
+    def test_what_cannot_be_removed_is_told_when_all_else_is_removed(self):
+        self.folder.save(saved())
+        stays = next(self.path.iterdir())
+        stays.unlink()
+        stays.mkdir()
+        journal = self.folder.journal(METAINFO.info.info_hash)
+        journal.write_bytes(b"x")
+        with self.assertRaises(StorageError) as caught:
+            self.folder.forget(METAINFO.info.info_hash)
+        self.assertIn(str(stays), str(caught.exception))
+        self.assertEqual(list(self.path.iterdir()), [stays])
+
+    def test_forgetting_what_is_not_there_is_no_error(self):
+        self.folder.forget(METAINFO.info.info_hash)
 
     def test_forgetting_one_torrent_keeps_the_others(self):
         self.folder.save(saved(METAINFO))
