@@ -7,17 +7,16 @@ from pathlib import Path
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as TwistdOptions
-from twisted.python.usage import UsageError
 
 from bittwist.app.clock import use_monotonic
 from bittwist.app.compose import PeerConfig, peer_service
+from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
 from bittwist.app.tracker_tap import check_endpoints
-from bittwist.errors import ConfigError
 
 
 class Options(TwistdOptions):
-    """What stands on the command line wins over the file. All is checked before any port is opened."""
+    """What stands on the command line wins over the file. What cannot be used is a ConfigError."""
 
     synopsis = "[--config FILE] [--listen ENDPOINT]... [--state DIR] [--downloads DIR] [--add SOURCE]..."
     longdesc = (
@@ -45,23 +44,21 @@ class Options(TwistdOptions):
         self.add.append(source)
 
     def postOptions(self) -> None:
-        try:
-            config = self["config"]
-            settings = read_settings(PeerConfig, config) if config is not None else PeerConfig()
-            if self.listen:
-                settings = replace(settings, session=replace(settings.session, listen=tuple(self.listen)))
-            if self["state"] is not None:
-                settings = replace(settings, session=replace(settings.session, state_dir=Path(self["state"])))
-            if self["downloads"] is not None:
-                settings = replace(settings, downloads=Path(self["downloads"]))
-            self.settings = replace(settings, add=settings.add + tuple(self.add))
-            check_endpoints(
-                self.settings.session.listen,
-                "command line" if self.listen else str(config),
-                "listen" if self.listen else "session.listen",
-            )
-        except ConfigError as error:
-            raise UsageError(str(error)) from error
+        tell_plainly("twistd bittwist-peer")
+        config = self["config"]
+        settings = read_settings(PeerConfig, config) if config is not None else PeerConfig()
+        if self.listen:
+            settings = replace(settings, session=replace(settings.session, listen=tuple(self.listen)))
+        if self["state"] is not None:
+            settings = replace(settings, session=replace(settings.session, state_dir=Path(self["state"])))
+        if self["downloads"] is not None:
+            settings = replace(settings, downloads=Path(self["downloads"]))
+        self.settings = replace(settings, add=settings.add + tuple(self.add))
+        check_endpoints(
+            self.settings.session.listen,
+            "command line" if self.listen else str(config),
+            "listen" if self.listen else "session.listen",
+        )
 
 
 def makeService(options: Options) -> IService:

@@ -13,11 +13,11 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.usage import Options as TwistdOptions
-from twisted.python.usage import UsageError
 from zope.interface import implementer
 
 from bittwist.address import Address
 from bittwist.app.clock import use_monotonic
+from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
 from bittwist.errors import ConfigError
 from bittwist.net.policy import Network
@@ -37,7 +37,11 @@ class TrackerConfig:
 
 
 class Options(TwistdOptions):
-    """What stands on the command line wins over the file. All is checked before any port is opened."""
+    """What stands on the command line wins over the file.
+
+    All is checked before any port is opened; ConfigError, not UsageError: twistd hides the one good line
+    below all its options.
+    """
 
     synopsis = "[--config FILE] [--http ENDPOINT]..."
     longdesc = "A BitTorrent tracker. ENDPOINT is a Twisted endpoint string, such as tcp:6969 (the default)."
@@ -55,14 +59,12 @@ class Options(TwistdOptions):
         self.http.append(endpoint)
 
     def postOptions(self) -> None:
-        try:
-            if self["config"] is not None:
-                self.settings = read_settings(TrackerConfig, self["config"])
-            if self.http:
-                self.settings = replace(self.settings, http=tuple(self.http))
-            check_endpoints(self.settings.http, "command line" if self.http else str(self["config"]), "http")
-        except ConfigError as error:
-            raise UsageError(str(error)) from error
+        tell_plainly("twistd bittwist-tracker")
+        if self["config"] is not None:
+            self.settings = read_settings(TrackerConfig, self["config"])
+        if self.http:
+            self.settings = replace(self.settings, http=tuple(self.http))
+        check_endpoints(self.settings.http, "command line" if self.http else str(self["config"]), "http")
 
 
 def makeService(options: Options) -> IService:

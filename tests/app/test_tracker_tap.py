@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from twisted.application.service import MultiService
 from twisted.internet.testing import MemoryReactorClock
-from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app.tracker_tap import Options, TrackerConfig, tracker_service
-from bittwist.errors import NetworkError
+from bittwist.errors import ConfigError, NetworkError
 from bittwist.tracker import Tracker, TrackerSettings
 
 
@@ -28,7 +28,7 @@ class OptionTests(SynchronousTestCase):
         return str(file)
 
     def refusal(self, *arguments: str) -> str:
-        with self.assertRaises(UsageError) as caught:
+        with self.assertRaises(ConfigError) as caught:
             self.parse(*arguments)
         return str(caught.exception)
 
@@ -90,6 +90,25 @@ class ServiceTests(SynchronousTestCase):
 
 
 class PluginTests(SynchronousTestCase):
+    def twistd(self, *words: str) -> tuple[int, str, str]:
+        script = Path(sys.executable).with_name("twistd")
+        command = [sys.executable, str(script), "--nodaemon", "--pidfile=", *words]
+        root = Path(__file__).parents[2]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_busy_port_is_one_line_and_no_traceback(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+            code, _, told = self.twistd("bittwist-tracker", "--http", endpoint)
+        self.assertEqual((code, told), (1, f"twistd bittwist-tracker: {endpoint}: address already in use\n"))
+
+    def test_a_setting_that_cannot_be_used_is_one_line_alone(self) -> None:
+        for program in ("bittwist-tracker", "bittwist-peer"):
+            code, out, told = self.twistd(program, "--config", "nowhere.toml")
+            self.assertEqual((code, out), (1, ""))
+            self.assertEqual(told, f"twistd {program}: nowhere.toml: file: No such file or directory\n")
+
     def test_reading_the_plugins_chooses_no_reactor_and_imports_nothing_of_ours(self) -> None:
         code = (
             "import sys\n"
