@@ -200,10 +200,10 @@ class Session(Service):
     ) -> Deferred[Torrent]:
         """Add a torrent whose files are, or will be, below `save_path`.
 
-        Fires at once; the torrent checks what is there by itself, as soon as the session listens or knows
-        that it cannot. `force` lets it write over files that nothing vouches for. Fails with
-        DuplicateTorrent, with MetainfoError for what cannot be traded (only a v2 form, or a magnet link
-        with only a v2 hash), and with SessionError once the session is stopped.
+        Fires when `state_dir` remembers it and it runs, or at once before the session knows where it
+        listens: then it runs as soon as that is known. `force` lets it write over files that nothing vouches
+        for. Fails with DuplicateTorrent, with MetainfoError for what cannot be traded (only a v2 form, or a
+        magnet link with only a v2 hash), and with SessionError once the session is stopped.
         """
         saved = SavedTorrent(source, str(save_path), start, 0, 0, self._wall())
         return maybeDeferred(self._add, saved, force)
@@ -216,7 +216,16 @@ class Session(Service):
         """Tell `observer` every Event from now on; the function returned ends it."""
         return self._observers.add(observer)
 
-    def _add(self, saved: SavedTorrent, force: bool) -> Torrent:
+    def _add(self, saved: SavedTorrent, force: bool) -> Deferred[Torrent]:
+        torrent = self._take(saved, force)
+        added: Deferred[Torrent] = Deferred()
+        if self._phase is _Phase.RUNNING:
+            self._begin(torrent).addCallbacks(lambda _: added.callback(torrent), added.errback)
+        else:
+            added.callback(torrent)
+        return added
+
+    def _take(self, saved: SavedTorrent, force: bool = False) -> Torrent:
         if self._phase is _Phase.STOPPED:
             raise SessionError("the session is stopped")
         short = saved.info_hash.short
@@ -229,23 +238,28 @@ class Session(Service):
         torrent = Torrent(self._around, saved, force=force)
         self._torrents[short] = torrent
         self._observers.publish(observe.TorrentAdded(torrent.info_hash))
-        if self._phase is _Phase.RUNNING:
-            self._begin(torrent)
         return torrent
 
     def _run(self) -> None:
         """The port is decided, so that every announce can carry it: begin."""
         self._phase = _Phase.RUNNING
         for torrent in self.torrents:
-            self._begin(torrent)
+            self._begin(torrent).addErrback(
+                lambda failure: self._log.failure("A torrent did not start well", failure)
+            )
 
-    def _begin(self, torrent: Torrent) -> None:
+    def _begin(self, torrent: Torrent) -> Deferred[None]:
+        """Have it run once it is remembered: what anyone has seen run is there after a crash."""
+        remembered = self._saving.save(torrent.saved()) if self._saving is not None else succeed(None)
+        return remembered.addCallback(lambda _: self._remembered(torrent))
+
+    def _remembered(self, torrent: Torrent) -> None:
+        if self._phase is not _Phase.RUNNING or self._torrents.get(torrent.info_hash.short) is not torrent:
+            return  # stopped or removed meanwhile
         if isinstance(torrent.source, Magnet):
             self.add_peers(torrent, torrent.source.peers)
         if torrent.saved().running:
             torrent.start()
-        else:
-            self._save(torrent)
 
     async def _remove(self, info_hash: InfoHash) -> None:
         torrent = self.torrent(info_hash)
@@ -279,7 +293,7 @@ class Session(Service):
             self._log.error("{trouble}", trouble=trouble)
         for torrent in saved:
             try:
-                self._add(torrent, force=False)
+                self._take(torrent)
             except DuplicateTorrent:
                 # Added anew before the start: what was said last holds.
                 continue

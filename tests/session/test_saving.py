@@ -106,10 +106,26 @@ class SavingTests(SynchronousTestCase):
         self.successResultOf(done)
         self.assertEqual(self.there(), ([saved(added_at=2.0)], []))
 
+    def test_who_saves_is_told_when_that_or_something_newer_is_written(self):
+        saves = [self.saving.save(replace(saved(), uploaded=number)) for number in range(3)]
+        for save in saves:
+            save.addCallback(lambda _: self.there()[0][0].uploaded)
+            self.assertNoResult(save)
+        self.pool.work()
+        self.assertEqual([self.successResultOf(save) for save in saves], [0, 2, 2])
+
+    def test_who_saves_what_is_then_forgotten_does_not_wait_for_ever(self):
+        saves = [self.saving.save(saved(added_at=float(number))) for number in range(2)]
+        self.saving.forget(METAINFO.info.info_hash)
+        self.pool.work()
+        for save in saves:
+            self.successResultOf(save)
+
     def test_a_save_that_fails_is_logged_and_the_next_one_is_made(self):
         with patch("os.fsync", side_effect=OSError(28, "No space left on device")):
-            self.saving.save(saved())
+            failing = self.saving.save(saved())
             self.pool.work()
+        self.successResultOf(failing)
         self.saving.save(saved())
         self.pool.work()
         self.assertEqual(self.there(), ([saved()], []))

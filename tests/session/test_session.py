@@ -5,7 +5,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -127,6 +127,55 @@ class StartTests(SessionCase):
         self.network.advance(5)
         self.assertEqual(self.tracker.ports, [6881, 6881])
         self.assertIs(later.life.state, State.DOWNLOADING)
+
+    def test_a_torrent_runs_once_it_is_remembered(self):
+        session, jobs = self.session(), []
+        session.startService()
+        with patch.object(self.host.getThreadPool(), "callInThread", jobs.append):
+            adding = session.add(METAINFO, "/nowhere")
+            self.network.advance(60)
+            self.assertNoResult(adding)
+            (waiting,) = session.torrents
+            self.assertEqual((waiting.life.state, self.remembered()), (State.STOPPED, []))
+            while jobs:
+                jobs.pop(0)()
+        self.assertIs(self.successResultOf(adding), waiting)
+        self.assertEqual(len(self.remembered()), 1)
+        self.assertIsNot(waiting.life.state, State.STOPPED)
+
+    def test_one_that_nobody_waits_for_any_more_runs_all_the_same(self):
+        session, jobs = self.session(), []
+        session.startService()
+        with patch.object(self.host.getThreadPool(), "callInThread", jobs.append):
+            adding = session.add(METAINFO, "/nowhere")
+            adding.cancel()
+            self.failureResultOf(adding, CancelledError)
+            jobs.pop(0)()
+        self.network.advance(1)
+        self.assertIsNot(session.torrents[0].life.state, State.STOPPED)
+
+    def test_one_removed_before_it_is_remembered_does_not_run(self):
+        session, jobs = self.session(), []
+        session.startService()
+        with patch.object(self.host.getThreadPool(), "callInThread", jobs.append):
+            adding = session.add(METAINFO, "/nowhere")
+            (torrent_,) = session.torrents
+            removing = session.remove(torrent_.info_hash)
+            for _ in range(10):
+                self.network.advance(1)
+                while jobs:
+                    jobs.pop(0)()
+        self.successResultOf(adding)
+        self.successResultOf(removing)
+        self.assertEqual((torrent_.life.state, session.torrents), (State.STOPPED, ()))
+        self.assertFalse(self.state.exists())
+
+    def test_one_that_cannot_be_remembered_begins_all_the_same(self):
+        session = self.session()
+        session.startService()
+        with patch("os.fsync", side_effect=OSError(28, "No space left on device")):
+            added = self.add(session)
+        self.assertIsNot(added.life.state, State.STOPPED)
 
     def test_without_a_port_torrents_run_and_announce_none(self):
         session = self.session()
