@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.live import Live
 from rich.text import Text
 
 from bittwist.address import Address
-from bittwist.app.wording import duration, printable, size
+from bittwist.app.report import tracker_news
+from bittwist.app.wording import count, duration, printable, size
+from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
+
+NAME = 30  # columns of a name at most, so that the rest stays in its place
+FAIR_NAME = 16  # columns of a name before a bar is worth its place
+LEAST_NAME = 6  # columns below which a name says nothing
+BAR = 40  # columns of the bar at most
+LEAST_BAR = 10  # columns below which a bar shows nothing
+
+_PLAIN = (State.DOWNLOADING, State.METADATA)  # what the rest of the line says as well
 
 
 class BarReport:
     """One line that moves: name, bar, done, rates, peers and the time left."""
 
-    def __init__(self) -> None:
-        self._console = Console()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>5.1f} %  {task.fields[told]}"),
-            console=self._console,
-            auto_refresh=False,  # a thread of its own would take the interpreter from the reactor
-        )
-        self._task = self._bar.add_task("", total=None, told="")
-        self._bar.start()
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console if console is not None else Console()
+        # A thread of its own would take the interpreter from the reactor: no refresh by itself.
+        self._live = Live(console=self._console, auto_refresh=False)
+        self._live.start()
 
     def _say(self, line: str, style: str = "") -> None:
-        self._console.print(Text(line, style=style))
+        # Not folded: whoever copies a line wants it whole.
+        self._console.print(Text(printable(line), style=style), soft_wrap=True)
 
     def listening(self, address: Address) -> None:
         self._say(f"Listening on {address}")
 
     def progress(self, now: TorrentStatistics) -> None:
-        left = now.seconds_left
-        told = [f"{now.peers} peers"]
-        if not now.complete:
-            told = [f"{size(now.done)} of {size(now.total)}", f"down {size(now.download_rate)}/s", *told]
-            if left is not None:
-                told.append(f"{duration(left)} left")
-        if now.upload_rate or now.complete:
-            told.insert(-1, f"up {size(now.upload_rate)}/s")
-        name = now.name if len(now.name) <= 30 else now.name[:29] + "…"
-        description = f"{printable(name)} ({now.state.value})".replace("[", r"\[")
-        self._bar.update(
-            self._task,
-            description=description,
-            total=now.total or None,
-            completed=now.done,
-            told=", ".join(told),
-        )
-        self._bar.refresh()
+        # The last column stays free: some terminals begin a new line when it is written to.
+        width, ascii_only = self._console.width - 1, self._console.options.ascii_only
+        self._live.update(line(now, width, ascii_only=ascii_only))
+        self._live.refresh()
+
+    def say(self, line: str) -> None:
+        self._say(line)
 
     def waiting(self, reason: str) -> None:
         self._say(f"Waiting: {reason}", "yellow")
+
+    def tracker(self, url: str, error: str | None) -> None:
+        self._say(tracker_news(url, error), "yellow" if error is not None else "")
+
+    def alone(self, why: str) -> None:
+        self._say(f"No peers yet: {why}", "yellow")
 
     def complete(self, path: str) -> None:
         self._say(f"Complete: {path}", "green")
@@ -62,4 +63,59 @@ class BarReport:
         self._say(f"Failed: {reason}", "red")
 
     def close(self) -> None:
-        self._bar.stop()
+        self._live.stop()
+
+
+def line(now: TorrentStatistics, width: int, *, ascii_only: bool = False) -> Text:
+    """How it goes, in one line of at most `width` columns: the bar goes first, then most of the name."""
+    name = printable(now.name)
+    state = f" ({now.state.value})" if now.state not in _PLAIN else ""
+    wordings = _wordings(now)
+    for words in wordings[: max(1, len(wordings) - 3)]:  # beside a shorter one a bar says less than it costs
+        room = width - len(words) - len(state) - LEAST_BAR - 2
+        if room >= min(cell_len(name), FAIR_NAME):
+            label = _cut(name, min(room, NAME)) + state
+            bar = min(BAR, width - cell_len(label) - len(words) - 2)
+            return Text.assemble(label, " ", *_bar(now, bar, ascii_only), " ", words)
+    for words in wordings:
+        room = width - len(words) - 1
+        if room >= LEAST_NAME + len(state):
+            return Text(f"{_cut(name, room - len(state))}{state} {words}")
+        if room >= LEAST_NAME:
+            return Text(f"{_cut(name, room)} {words}")
+    return Text(wordings[-1][: max(0, width)])
+
+
+def _wordings(now: TorrentStatistics) -> list[str]:
+    """The facts, told at length and ever shorter."""
+    peers = count(now.peers, "peer")
+    if now.state is State.METADATA:
+        return [f"fetching metadata, {peers}", "fetching metadata"]
+    percent = f"{100 * now.done / now.total if now.total else 0.0:.1f} %"
+    up = [f"up {size(now.upload_rate)}/s"]
+    if now.complete:
+        return [", ".join((percent, *up, peers)), ", ".join((percent, *up))]
+    rate = f"{size(now.download_rate)}/s"
+    left = [f"{duration(now.seconds_left)} left"] if now.seconds_left is not None else []
+    if not now.upload_rate:
+        up = []
+    return [
+        ", ".join((percent, *told, *left))
+        for told in (
+            (f"{size(now.done)} of {size(now.total)}", f"down {rate}", *up, peers),
+            (f"down {rate}", *up, peers),
+            (f"down {rate}", peers),
+            (f"down {rate}",),
+            (rate,),
+        )
+    ]
+
+
+def _bar(now: TorrentStatistics, columns: int, ascii_only: bool) -> tuple[tuple[str, str], tuple[str, str]]:
+    full, empty = "#-" if ascii_only else "━─"
+    done = columns * now.done // now.total if now.total else 0
+    return (full * done, "bar.complete"), (empty * (columns - done), "bar.back")
+
+
+def _cut(name: str, columns: int) -> str:
+    return name if cell_len(name) <= columns else set_cell_size(name, columns - 1).rstrip() + "…"

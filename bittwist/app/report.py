@@ -9,7 +9,8 @@ from typing import Protocol
 import click
 
 from bittwist.address import Address
-from bittwist.app.wording import duration, size
+from bittwist.app.wording import count, duration, printable, size, without_secrets
+from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
 
 PLAIN_EVERY = 10  # of the half-second looks: a line each five seconds reads well in a log
@@ -18,9 +19,12 @@ PLAIN_EVERY = 10  # of the half-second looks: a line each five seconds reads wel
 class Report(Protocol):
     """What a transfer tells, in the order it happens."""
 
+    def say(self, line: str) -> None: ...
     def listening(self, address: Address) -> None: ...
     def progress(self, now: TorrentStatistics) -> None: ...
     def waiting(self, reason: str) -> None: ...
+    def tracker(self, url: str, error: str | None) -> None: ...
+    def alone(self, why: str) -> None: ...
     def complete(self, path: str) -> None: ...
     def failed(self, reason: str) -> None: ...
     def close(self) -> None: ...
@@ -38,11 +42,14 @@ def report(as_json: bool) -> Report:
 
 
 class JsonReport:
-    """One object a line; see docs/reference for the events."""
+    """One object a line; docs/howto.md has the events."""
 
     def _print(self, **event: object) -> None:
         click.echo(json.dumps(event))
         sys.stdout.flush()
+
+    def say(self, line: str) -> None:
+        """What is said to people is in the events for programs."""
 
     def listening(self, address: Address) -> None:
         self._print(event="listening", address=address.host, port=address.port)
@@ -60,6 +67,12 @@ class JsonReport:
     def waiting(self, reason: str) -> None:
         self._print(event="waiting", reason=reason)
 
+    def tracker(self, url: str, error: str | None) -> None:
+        self._print(event="tracker", url=url, error=error)
+
+    def alone(self, why: str) -> None:
+        """A program sees that from `peers` and the trackers' errors."""
+
     def complete(self, path: str) -> None:
         self._print(event="complete", path=path)
 
@@ -76,33 +89,53 @@ class PlainReport:
     def __init__(self) -> None:
         self._looks = 0
 
+    def say(self, line: str) -> None:
+        self._say(line)
+
     def listening(self, address: Address) -> None:
-        click.echo(f"Listening on {address}")
+        self._say(f"Listening on {address}")
 
     def progress(self, now: TorrentStatistics) -> None:
         if self._looks % PLAIN_EVERY == 0:
-            click.echo(sentence(now))
+            self._say(sentence(now))
         self._looks += 1
 
     def waiting(self, reason: str) -> None:
-        click.echo(f"Waiting: {reason}")
+        self._say(f"Waiting: {reason}")
+
+    def tracker(self, url: str, error: str | None) -> None:
+        self._say(tracker_news(url, error))
+
+    def alone(self, why: str) -> None:
+        self._say(f"No peers yet: {why}")
 
     def complete(self, path: str) -> None:
-        click.echo(f"Complete: {path}")
+        self._say(f"Complete: {path}")
 
     def failed(self, reason: str) -> None:
-        click.echo(f"Failed: {reason}", err=True)
+        click.echo(printable(f"Failed: {reason}"), err=True)
 
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _say(self, line: str) -> None:
+        click.echo(printable(line))
+        sys.stdout.flush()
+
 
 def sentence(now: TorrentStatistics) -> str:
     """One line about a transfer."""
+    if now.state is State.METADATA:
+        return f"fetching metadata, {count(now.peers, 'peer')}"
     percent = 100 * now.done / now.total if now.total else 0.0
     left = now.seconds_left
     remaining = f", {duration(left)} left" if left is not None and not now.complete else ""
     return (
         f"{percent:.1f} % of {size(now.total)}, down {size(now.download_rate)}/s, "
-        f"up {size(now.upload_rate)}/s, {now.peers} peers{remaining}"
+        f"up {size(now.upload_rate)}/s, {count(now.peers, 'peer')}{remaining}"
     )
+
+
+def tracker_news(url: str, error: str | None) -> str:
+    """One line about a tracker that fails, or does not any more."""
+    return f"Tracker {without_secrets(url)}: {error if error is not None else 'it answers again'}"

@@ -15,10 +15,25 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time to read: `1:02:03`, or `2:03`."""
+    """A time to read: `1:02:03`, or `2:03`; days where it is many hours."""
+    days = min(seconds / 86_400, 1000)
+    if days >= 4:
+        return f"{days:.0f} days" if days < 1000 else "over 999 days"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def count(number: int, what: str) -> str:
+    """`1 peer`, `2 peers`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def without_secrets(url: str) -> str:
+    """A tracker's URL to show: no user and password, and no query, which often has a passkey."""
+    scheme, there, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{there}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def date(seconds: int) -> str:

@@ -1,0 +1,80 @@
+"""What there is to tell of a transfer while it goes on; each thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bittwist.app.report import Report
+from bittwist.discovery.announcer import TrackerStatus
+from bittwist.discovery.relation import TrackerState
+from bittwist.session.lifecycle import State
+from bittwist.session.statistics import TorrentStatistics
+
+ALONE_FOR = 10.0  # seconds without a peer until it is said why: a tracker has answered by then
+
+_WANTS_PEERS = (State.METADATA, State.DOWNLOADING)
+
+
+class Watched(Protocol):
+    """What is asked of a torrent."""
+
+    def statistics(self) -> TorrentStatistics: ...
+    def trackers(self) -> tuple[TrackerStatus, ...]: ...
+
+
+class Watch:
+    """Looks at one torrent again and again, and tells a report what has changed."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._waiting = ""
+        self._errors: dict[str, str] = {}  # what was told of each tracker that fails
+        self._alone_since: float | None = None
+        self._why_alone = ""
+
+    def look(self, torrent: Watched, now: float) -> TorrentStatistics:
+        """Report how it goes at `now`."""
+        found, trackers = torrent.statistics(), torrent.trackers()
+        self._report.progress(found)
+        if found.state is State.WAITING and found.reason != self._waiting:
+            self._report.waiting(found.reason)
+        self._waiting = found.reason
+        self._look_at_trackers(trackers)
+        self._look_for_peers(found, trackers, now)
+        return found
+
+    def _look_at_trackers(self, trackers: Sequence[TrackerStatus]) -> None:
+        for tracker in trackers:
+            error = tracker.last_error or ""
+            if error != self._errors.get(tracker.url, ""):
+                self._errors[tracker.url] = error
+                self._report.tracker(tracker.url, error or None)
+
+    def _look_for_peers(
+        self, found: TorrentStatistics, trackers: Sequence[TrackerStatus], now: float
+    ) -> None:
+        if found.peers or found.state not in _WANTS_PEERS:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        elif now - self._alone_since >= ALONE_FOR:
+            why = why_alone(found.known_peers, trackers)
+            if why != self._why_alone:
+                self._why_alone = why
+                self._report.alone(why)
+
+
+def why_alone(known_peers: int, trackers: Sequence[TrackerStatus]) -> str:
+    """Why there are no peers, as far as can be told."""
+    if known_peers == 1:
+        return "the one that is known cannot be reached"
+    if known_peers:
+        return f"none of the {known_peers} that are known can be reached"
+    if not trackers:
+        return "the torrent names no tracker (--peer HOST:PORT dials a peer)"
+    if any(tracker.state is TrackerState.WORKING for tracker in trackers):
+        return "the trackers know of nobody else" if len(trackers) > 1 else "its tracker knows of nobody else"
+    if all(tracker.last_error for tracker in trackers):
+        return "no tracker answers" if len(trackers) > 1 else "its tracker does not answer"
+    return "no tracker has answered yet"

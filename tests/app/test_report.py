@@ -1,0 +1,203 @@
+"""How a transfer reads: in a bar as wide as the terminal, in plain lines, as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from unittest import TestCase
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from bittwist.app.bar import BarReport, line
+from bittwist.app.report import JsonReport, PlainReport, Report, sentence
+from bittwist.app.watch import ALONE_FOR, Watch, why_alone
+from bittwist.discovery.announcer import TrackerStatus
+from bittwist.discovery.relation import TrackerState
+from bittwist.session.lifecycle import State
+from bittwist.session.statistics import TorrentStatistics
+from tests.app.reports import Told, statistics, status
+
+LONG = "A film with a name that is far too long for a line.mkv"
+
+
+class LineTests(TestCase):
+    def test_a_wide_terminal_shows_all_and_a_bar(self) -> None:
+        shown = line(statistics(upload_rate=1 << 20), 120).plain
+        for part in (
+            "holiday ━",
+            "━─",
+            "50.0 %, 512.0 MiB of 1.0 GiB, down 12.5 MiB/s, up 1.0 MiB/s, 5 peers",
+        ):
+            self.assertIn(part, shown)
+        self.assertTrue(shown.endswith(", 0:41 left"))
+
+    def test_eighty_columns_still_have_a_bar(self) -> None:
+        shown = line(statistics(name=LONG), 79).plain
+        for part in ("A film with a", "━", "50.0 %", "12.5 MiB/s", "5 peers", "0:41 left"):
+            self.assertIn(part, shown)
+
+    def test_forty_columns_have_percent_rate_and_time_left(self) -> None:
+        for rate in (12.5 * (1 << 20), 900.0 * (1 << 20), 20_000.0):
+            now = statistics(name=LONG, download_rate=rate, upload_rate=5e6)
+            shown = line(now, 39).plain
+            self.assertRegex(shown, r"50\.0 %, .*[KM]iB/s, .* left$")
+            self.assertTrue(shown.startswith("A film"[:5]), shown)
+            self.assertNotIn("━", shown)
+
+    def test_metadata_is_fetched_before_there_is_anything_to_count(self) -> None:
+        now = statistics(State.METADATA, total=0, done=0, num_pieces=0, pieces_done=0, peers=1)
+        self.assertIn("fetching metadata, 1 peer", line(now, 79).plain)
+        self.assertEqual(sentence(now), "fetching metadata, 1 peer")
+        self.assertNotIn("%", line(now, 39).plain)
+
+    def test_other_states_than_downloading_are_named(self) -> None:
+        self.assertIn("holiday (waiting)", line(statistics(State.WAITING), 79).plain)
+        seed = statistics(State.SEEDING, done=1 << 30, pieces_done=1024, upload_rate=1 << 20)
+        self.assertIn("holiday (seeding) 100.0 %, up 1.0 MiB/s", line(seed, 50).plain)
+        self.assertIn("100.0 %, up 1.0 MiB/s", line(seed, 39).plain)
+
+    @given(
+        st.text(min_size=1, max_size=40),
+        st.sampled_from(State),
+        st.integers(0, 200),
+        st.integers(0, 1 << 30),
+        st.floats(0, 1e12),
+        st.booleans(),
+    )
+    def test_it_never_is_wider_than_the_terminal_nor_holds_control_characters(
+        self, name: str, state: State, width: int, done: int, rate: float, ascii_only: bool
+    ) -> None:
+        now = statistics(state, name=name, done=done, download_rate=rate, upload_rate=rate / 2)
+        shown = line(now, width, ascii_only=ascii_only).plain
+        self.assertLessEqual(cell_len(shown), width)
+        self.assertTrue(shown.isprintable())
+
+
+class ReportTests(TestCase):
+    def told(self, report: Report) -> None:
+        report.tracker("http://me:secret@t/announce?passkey=abc", "connection refused")
+        report.tracker("http://t/announce", None)
+        report.alone("no tracker answers")
+        report.complete("/tmp/a\x1b[2Jb")
+        report.failed("x\x1b]0;y\x07: gone")
+
+    def test_plain_lines(self) -> None:
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            self.told(PlainReport())
+        self.assertEqual(
+            out.getvalue().splitlines(),
+            [
+                "Tracker http://t/announce: connection refused",
+                "Tracker http://t/announce: it answers again",
+                "No peers yet: no tracker answers",
+                "Complete: /tmp/a\ufffd[2Jb",
+            ],
+        )
+        self.assertEqual(err.getvalue(), "Failed: x\ufffd]0;y\ufffd: gone\n")
+
+    def test_on_a_terminal_strangers_text_moves_no_cursor_and_lines_stay_whole(self) -> None:
+        written = io.StringIO()
+        report = BarReport(Console(file=written, width=40, force_terminal=True, color_system=None))
+        self.told(report)
+        report.say("    bittwist download http://192.0.2.7:6969/" + "x" * 60)
+        report.close()
+        self.assertNotIn("\x1b[2J", written.getvalue())
+        self.assertNotIn("\x07", written.getvalue())
+        self.assertNotIn("secret", written.getvalue())
+        self.assertIn("http://192.0.2.7:6969/" + "x" * 60, written.getvalue())
+
+    def test_programs_are_told_of_trackers_by_their_whole_url(self) -> None:
+        with redirect_stdout(io.StringIO()) as out:
+            self.told(JsonReport())
+        told = [json.loads(each) for each in out.getvalue().splitlines()]
+        url = "http://me:secret@t/announce?passkey=abc"
+        self.assertEqual(told[0], {"event": "tracker", "url": url, "error": "connection refused"})
+        self.assertEqual(told[1], {"event": "tracker", "url": "http://t/announce", "error": None})
+        self.assertEqual([each["event"] for each in told], ["tracker", "tracker", "complete", "failed"])
+
+
+@dataclass
+class Torrent:
+    """What a Watch asks of one."""
+
+    now: TorrentStatistics
+    announced: tuple[TrackerStatus, ...] = ()
+
+    def statistics(self) -> TorrentStatistics:
+        return self.now
+
+    def trackers(self) -> tuple[TrackerStatus, ...]:
+        return self.announced
+
+
+class WatchTests(TestCase):
+    def setUp(self) -> None:
+        self.report = Told()
+        self.watch = Watch(self.report)
+        self.torrent = Torrent(statistics(State.METADATA, peers=0, known_peers=0))
+
+    def look(self, now: float = 0.0) -> list[tuple[object, ...]]:
+        self.watch.look(self.torrent, now)
+        return self.report.take()
+
+    def test_a_tracker_that_fails_is_told_once_for_each_change(self) -> None:
+        url = "http://t/announce"
+        told = []
+        for error in (None, "refused", "refused", "timed out", None, None, "refused"):
+            self.torrent.announced = (status(error=error),)
+            told.append(self.look())
+        self.assertEqual(
+            told,
+            [
+                [],
+                [("tracker", url, "refused")],
+                [],
+                [("tracker", url, "timed out")],
+                [("tracker", url, None)],
+                [],
+                [("tracker", url, "refused")],
+            ],
+        )
+
+    def test_waiting_is_told_once(self) -> None:
+        self.torrent.now = statistics(State.WAITING, reason="disk full")
+        self.assertEqual([self.look(), self.look()], [[("waiting", "disk full")], []])
+
+    def test_ten_seconds_without_a_peer_are_explained_once(self) -> None:
+        self.assertEqual(self.look(100.0), [])
+        self.assertEqual(self.look(100.0 + ALONE_FOR - 0.1), [])
+        self.assertEqual(self.look(100.0 + ALONE_FOR), [("alone", why_alone(0, ()))])
+        self.assertEqual(self.look(200.0), [])
+        self.torrent.now = statistics(State.METADATA, peers=0, known_peers=3)
+        self.assertEqual(self.look(201.0), [("alone", "none of the 3 that are known can be reached")])
+
+    def test_with_a_peer_or_nothing_to_fetch_there_is_nothing_to_explain(self) -> None:
+        for now in (
+            statistics(peers=1),
+            statistics(State.SEEDING, peers=0),
+            statistics(State.CHECKING, peers=0),
+        ):
+            self.torrent.now = now
+            self.assertEqual([self.look(0.0), self.look(50.0)], [[], []])
+        self.torrent.now = statistics(peers=0)
+        self.assertEqual([self.look(60.0), self.look(69.0)], [[], []])
+
+    def test_why_there_are_no_peers(self) -> None:
+        failing = status(state=TrackerState.FAILING, error="connection refused")
+        asked = status(state=TrackerState.ANNOUNCING)
+        cases: list[tuple[int, tuple[TrackerStatus, ...], str]] = [
+            (1, (), "cannot be reached"),
+            (2, (failing,), "none of the 2"),
+            (0, (), "names no tracker"),
+            (0, (failing,), "its tracker does not answer"),
+            (0, (failing, failing), "no tracker answers"),
+            (0, (failing, status()), "know of nobody else"),
+            (0, (failing, asked), "no tracker has answered yet"),
+        ]
+        for known, trackers, why in cases:
+            self.assertIn(why, why_alone(known, trackers))
