@@ -118,12 +118,6 @@ class Announcer:
             tracker.relation.complete()
         self._wake()
 
-    def announce_now(self) -> None:
-        """Announce as soon as the trackers allow (their "min interval")."""
-        for tracker in self._all():
-            tracker.relation.hasten(self._clock.seconds())
-        self._wake()
-
     def add(self, url: str) -> None:
         """Take one more tracker, in a tier of its own; one that is listed already is passed over."""
         tier = self._met([url])

@@ -11,7 +11,6 @@ from typing import Protocol
 from automat import TypeMachineBuilder
 
 from bittwist.announce.values import AnnounceResponse, Event
-from bittwist.discovery.schedule import Schedule
 
 
 class TrackerState(Enum):
@@ -31,7 +30,6 @@ class Account:
     """What is remembered of one tracker; only its Relation writes here."""
 
     next_at: float
-    soonest_at: float
     failures: int = 0  # in a row
     last_error: str | None = None
     last_answer: AnnounceResponse | None = None
@@ -45,10 +43,10 @@ class Relation(Protocol):
     def announce(self) -> Event:
         """An announce goes out now; returns the event it carries."""
 
-    def answered(self, answer: AnnounceResponse, then: Schedule) -> None:
+    def answered(self, answer: AnnounceResponse, next_at: float) -> None:
         """The tracker lists us now."""
 
-    def failed(self, reason: str, then: Schedule) -> None:
+    def failed(self, reason: str, next_at: float) -> None:
         """The announce came to nothing."""
 
     def refused(self, reason: str) -> None:
@@ -56,9 +54,6 @@ class Relation(Protocol):
 
     def complete(self) -> None:
         """The torrent became complete."""
-
-    def hasten(self, now: float) -> None:
-        """Somebody asks for an announce as soon as the tracker allows."""
 
     def leave(self) -> bool:
         """We stop; returns whether the tracker may list us and so is owed a `stopped`."""
@@ -95,21 +90,21 @@ def _report(relation: Relation, account: Account) -> Event:
 
 @_greeting.upon(Relation.answered).to(_known)
 @_reporting.upon(Relation.answered).to(_known)
-def _note_answer(relation: Relation, account: Account, answer: AnnounceResponse, then: Schedule) -> None:
+def _note_answer(relation: Relation, account: Account, answer: AnnounceResponse, next_at: float) -> None:
     account.failures = 0
     account.last_error = None
     account.last_answer = answer
     if account.owed is account.sent:
         account.owed = Event.NONE
-    account.next_at, account.soonest_at = then.next_at, then.soonest_at
+    account.next_at = next_at
 
 
 @_greeting.upon(Relation.failed).to(_stranger)
 @_reporting.upon(Relation.failed).to(_known)
-def _note_failure(relation: Relation, account: Account, reason: str, then: Schedule) -> None:
+def _note_failure(relation: Relation, account: Account, reason: str, next_at: float) -> None:
     account.failures += 1
     account.last_error = reason
-    account.next_at, account.soonest_at = then.next_at, then.soonest_at
+    account.next_at = next_at
 
 
 @_stranger.upon(Relation.refused).to(_barred)
@@ -118,7 +113,7 @@ def _note_failure(relation: Relation, account: Account, reason: str, then: Sched
 def _note_refusal(relation: Relation, account: Account, reason: str) -> None:
     account.failures += 1
     account.last_error = reason
-    account.next_at = account.soonest_at = math.inf
+    account.next_at = math.inf
 
 
 @_greeting.upon(Relation.complete).loop()
@@ -126,12 +121,6 @@ def _note_refusal(relation: Relation, account: Account, reason: str) -> None:
 @_reporting.upon(Relation.complete).loop()
 def _owe_completed(relation: Relation, account: Account) -> None:
     account.owed = Event.COMPLETED  # only to those that heard `started`: they count downloads by it
-
-
-@_stranger.upon(Relation.hasten).loop()
-@_known.upon(Relation.hasten).loop()
-def _bring_forward(relation: Relation, account: Account, now: float) -> None:
-    account.next_at = min(account.next_at, max(now, account.soonest_at))
 
 
 @_greeting.upon(Relation.leave).to(_leaving)
@@ -148,8 +137,6 @@ _leaving.upon(Relation.left).to(_gone).returns(None)
 # What changes nothing where it arrives.
 for _state in (_stranger, _barred, _leaving, _gone):
     _state.upon(Relation.complete).loop().returns(None)
-for _state in (_greeting, _reporting, _barred, _leaving, _gone):
-    _state.upon(Relation.hasten).loop().returns(None)
 _gone.upon(Relation.left).loop().returns(None)
 
 

@@ -26,7 +26,7 @@ class Tracker:
 
     def __init__(self, url: str, trackers: Callable[[str], TrackerClient]) -> None:
         self.url = url
-        self.account = Account(-math.inf, -math.inf)
+        self.account = Account(-math.inf)
         self.relation: Relation = new_relation(self.account)
         self.client: TrackerClient | None = None
         self._trackers = trackers
@@ -34,7 +34,7 @@ class Tracker:
 
     def begin(self) -> None:
         """Be strangers again."""
-        self.account = Account(-math.inf, -math.inf)
+        self.account = Account(-math.inf)
         self.relation = new_relation(self.account)
         try:
             self.client = self.client or self._trackers(self.url)

@@ -9,10 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.announce.values import AnnounceResponse, Event
 from bittwist.discovery.relation import Account, Relation, TrackerState, new_relation
-from bittwist.discovery.schedule import Schedule
 
 ANSWER = AnnounceResponse()
-THEN = Schedule(100.0, 60.0)
+THEN = 100.0
 
 # How to come to each state, by inputs from the first one.
 WAYS: dict[str, tuple[str, ...]] = {
@@ -30,35 +29,28 @@ TRANSITIONS: dict[tuple[str, str], tuple[object, TrackerState]] = {
     ("stranger", "announce"): (Event.STARTED, TrackerState.ANNOUNCING),
     ("stranger", "refused"): (None, TrackerState.REFUSED),
     ("stranger", "complete"): (None, TrackerState.WAITING),
-    ("stranger", "hasten"): (None, TrackerState.WAITING),
     ("stranger", "leave"): (False, TrackerState.STOPPED),
     ("greeting", "answered"): (None, TrackerState.WORKING),
     ("greeting", "failed"): (None, TrackerState.FAILING),
     ("greeting", "refused"): (None, TrackerState.REFUSED),
     ("greeting", "complete"): (None, TrackerState.ANNOUNCING),
-    ("greeting", "hasten"): (None, TrackerState.ANNOUNCING),
     ("greeting", "leave"): (True, TrackerState.STOPPING),
     ("known", "announce"): (Event.NONE, TrackerState.ANNOUNCING),
     ("known", "complete"): (None, TrackerState.WORKING),
-    ("known", "hasten"): (None, TrackerState.WORKING),
     ("known", "leave"): (True, TrackerState.STOPPING),
     ("reporting", "answered"): (None, TrackerState.WORKING),
     ("reporting", "failed"): (None, TrackerState.FAILING),
     ("reporting", "refused"): (None, TrackerState.REFUSED),
     ("reporting", "complete"): (None, TrackerState.ANNOUNCING),
-    ("reporting", "hasten"): (None, TrackerState.ANNOUNCING),
     ("reporting", "leave"): (True, TrackerState.STOPPING),
     ("barred", "complete"): (None, TrackerState.REFUSED),
-    ("barred", "hasten"): (None, TrackerState.REFUSED),
     ("barred", "leave"): (False, TrackerState.STOPPED),
     ("leaving", "complete"): (None, TrackerState.STOPPING),
-    ("leaving", "hasten"): (None, TrackerState.STOPPING),
     ("leaving", "left"): (None, TrackerState.STOPPED),
     ("gone", "complete"): (None, TrackerState.STOPPED),
-    ("gone", "hasten"): (None, TrackerState.STOPPED),
     ("gone", "left"): (None, TrackerState.STOPPED),
 }
-INPUTS = ("announce", "answered", "failed", "refused", "complete", "hasten", "leave", "left")
+INPUTS = ("announce", "answered", "failed", "refused", "complete", "leave", "left")
 
 
 def tell(relation: Relation, name: str) -> object:
@@ -72,15 +64,12 @@ def tell(relation: Relation, name: str) -> object:
         case "refused":
             relation.refused("not a tracker")
             return None
-        case "hasten":
-            relation.hasten(70.0)
-            return None
     method = getattr(relation, name)
     return method()
 
 
 def at(state: str) -> tuple[Relation, Account]:
-    account = Account(-math.inf, -math.inf)
+    account = Account(-math.inf)
     relation = new_relation(account)
     for name in WAYS[state]:
         tell(relation, name)
@@ -109,7 +98,7 @@ class AccountTests(SynchronousTestCase):
         tell(relation, "announce")
         tell(relation, "answered")
         self.assertEqual((account.failures, account.last_error, account.last_answer), (0, None, ANSWER))
-        self.assertEqual((account.next_at, account.soonest_at), (100.0, 60.0))
+        self.assertEqual(account.next_at, THEN)
 
     def test_a_refusal_plans_nothing(self) -> None:
         _, account = at("barred")
@@ -136,13 +125,6 @@ class AccountTests(SynchronousTestCase):
         tell(relation, "announce")
         tell(relation, "answered")
         self.assertIs(account.owed, Event.NONE)
-
-    def test_haste_waits_for_what_the_tracker_allows_and_never_delays(self) -> None:
-        relation, account = at("known")
-        relation.hasten(50.0)
-        self.assertEqual(account.next_at, 60.0)
-        relation.hasten(80.0)
-        self.assertEqual(account.next_at, 60.0)
 
     def test_one_that_failed_before_is_not_owed_a_stopped_while_it_is_greeted(self) -> None:
         relation, _ = at("greeting")
