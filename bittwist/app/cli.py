@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from bittwist import __version__
+from bittwist.app.wording import printable
 from bittwist.errors import BitTwistError
 
 COMMANDS = {
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BitTwistError as error:
-        click.echo(f"bittwist: {error}", err=True)
+        click.echo(printable(f"bittwist: {error}"), err=True)
         sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output is gone; there is nobody left to tell.

@@ -6,20 +6,23 @@ Imports little: `show` answers at once.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
 import click
 
 from bittwist import __version__
+from bittwist.app.arguments import check_no_url, magnet_or_none
 from bittwist.app.description import as_lines, as_object
 from bittwist.app.torrentfile import read_torrent, write_torrent
 from bittwist.app.wording import printable
 from bittwist.errors import StorageError
-from bittwist.metainfo.files import safe_path
+from bittwist.metainfo.files import safe_path, safe_paths
 from bittwist.metainfo.geometry import BLOCK
 from bittwist.metainfo.info import MAX_PIECE_LENGTH
 from bittwist.metainfo.magnet import Magnet
+from bittwist.metainfo.metainfo import Metainfo
 from bittwist.metainfo.urls import tracker_urls, web_seed_urls
 
 _UNITS = {"k": 1 << 10, "m": 1 << 20}
@@ -71,8 +74,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 @click.command()
-@click.argument("path", metavar="PATH")
-@click.option("-o", "--output", metavar="FILE", help="Where to write it (NAME.torrent, here).")
+@click.argument("path", metavar="PATH", type=click.Path(exists=True))
+@click.option(
+    "-o", "--output", metavar="FILE", help="Where to write it (NAME.torrent, here); - is standard output."
+)
 @click.option(
     "--tracker", "trackers", multiple=True, metavar="URL", callback=_check_trackers,
     help="A tracker to announce to; given again, one to try when those before do not answer.",
@@ -128,11 +133,15 @@ def create(
 
     shared = Path(path)
     name = name if name is not None else shared.resolve().name
-    target = Path(output) if output is not None else Path(f"{safe_path((name,), top=True).name}.torrent")
-    if not force and target.exists():
-        raise StorageError(str(target), "is there already (--force writes over it)")
-    if not target.parent.is_dir():
-        raise StorageError(str(target), "its folder is not there")
+    target: Path | None = None  # standard output
+    if output == "-":
+        _check_output(as_json)
+    else:
+        target = Path(output if output is not None else f"{safe_path((name,), top=True).name}.torrent")
+        if not force and target.exists():
+            raise StorageError(str(target), "is there already (--force writes over it)")
+        if not target.parent.is_dir():
+            raise StorageError(str(target), "its folder is not there")
     options = CreateOptions(
         trackers=tuple((url,) for url in trackers),
         web_seeds=web_seeds,
@@ -152,6 +161,10 @@ def create(
         threads=threads,
         target=target,
     )
+    if target is None:
+        sys.stdout.buffer.write(metainfo.encode())
+        sys.stdout.flush()
+        return 0
     write_torrent(metainfo, target, force=force)
     if as_json:
         click.echo(json.dumps(as_object(metainfo)))
@@ -162,12 +175,22 @@ def create(
     return 0
 
 
+def _check_output(as_json: bool) -> None:
+    if as_json:
+        raise click.UsageError("--json and -o - would both write to standard output")
+    if sys.stdout.isatty():
+        raise click.UsageError("a torrent file is not for a terminal: send it to a pipe or file")
+
+
 @click.command()
 @click.argument("torrent", metavar="FILE|MAGNET")
 @json_option
 def show(torrent: str, as_json: bool) -> int:
     """Show what is in a torrent file or magnet link."""
-    source = Magnet.parse(torrent) if torrent[:7].lower() == "magnet:" else read_torrent(torrent)
+    source: Metainfo | Magnet | None = magnet_or_none(torrent)
+    if source is None:
+        check_no_url(torrent)
+        source = read_torrent(torrent)
     if as_json:
         click.echo(json.dumps(as_object(source)))
         return 0
@@ -191,28 +214,33 @@ def verify(torrent: str, path: str, threads: int | None, as_json: bool) -> int:
     from bittwist.app.hashing_progress import hashing_progress
     from bittwist.storage.hashing import verify as compare
 
+    check_no_url(torrent)
     metainfo = read_torrent(torrent)
     with hashing_progress("Verifying") as moved:
         results = compare(metainfo, Path(path), threads=threads, progress=moved)
     good = [result for result in results if result.good]
     complete = len(good) == len(results)
+    # Shown by their safe names, as `show` has them, wherever they were found.
+    names = zip(safe_paths(metainfo.info), metainfo.info.files)
+    real = [name for name, entry in names if not (entry.is_pad or entry.is_symlink)]
+    shown = list(zip(real, results, strict=True))
     if as_json:
         files = [
             {
-                "path": str(result.path),
+                "path": str(name),
                 "size": result.size,
                 "verdict": result.verdict.value,
                 "pieces": result.pieces,
                 "bad_pieces": result.bad_pieces,
             }
-            for result in results
+            for name, result in shown
         ]
         click.echo(json.dumps({"name": metainfo.info.name, "complete": complete, "files": files}))
         return 0 if complete else 1
-    for result in results:
+    for name, result in shown:
         bad = f" ({result.bad_pieces} of {result.pieces} pieces)" if result.bad_pieces else ""
         reason = f": {result.reason}" if result.reason else ""
-        click.echo(f"{result.verdict.value:<11} {printable(str(result.path))}{bad}{reason}")
+        click.echo(f"{result.verdict.value:<11} {printable(str(name))}{bad}{reason}")
     click.echo(f"{len(good)} of {len(results)} files are complete")
     return 0 if complete else 1
 
@@ -221,5 +249,6 @@ def verify(torrent: str, path: str, threads: int | None, as_json: bool) -> int:
 @click.argument("torrent", metavar="FILE")
 def magnet(torrent: str) -> int:
     """Print the magnet link of a torrent file."""
+    check_no_url(torrent)
     click.echo(str(Magnet.of(read_torrent(torrent))))
     return 0

@@ -21,10 +21,10 @@ def share(path: str, address: str | None, port: int | None, http_port: int) -> i
     """Share a file or folder with whoever gets the line that is printed."""
     from pathlib import Path
 
+    from bittwist.app.port import Port
     from bittwist.app.report import report
     from bittwist.app.run import run
     from bittwist.app.share import share as share_path
-    from bittwist.app.transfer import Port
 
     return run(
         lambda reactor: share_path(

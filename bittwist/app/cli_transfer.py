@@ -55,7 +55,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 @click.command()
 @click.argument("source", metavar="FILE|URL|MAGNET")
-@click.option("-o", "--output", default=".", metavar="DIR", help="Where the files go (here).")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False), default=".", metavar="DIR",
+    help="Where the files go (here).",
+)  # fmt: skip
 @peer_option
 @bind_option
 @port_option
@@ -78,9 +81,12 @@ def download(
 ) -> int:
     """Fetch what a torrent file, URL or magnet link names; stop when it is complete."""
     from bittwist.app import transfer
+    from bittwist.app.arguments import check_source
+    from bittwist.app.port import Port
     from bittwist.app.report import report
     from bittwist.app.run import run
 
+    check_source(source)
     if sum((forever, seed_ratio is not None, seed_time is not None)) > 1:
         raise click.UsageError("choose one of --seed, --seed-ratio and --seed-time")
     goal: Goal | None = None
@@ -89,7 +95,7 @@ def download(
     folder = Path(output).absolute()
     return run(
         lambda reactor: transfer.download(
-            reactor, source, folder, transfer.Port(bind, port), peers, goal, force, report(as_json)
+            reactor, source, folder, Port(bind, port), peers, goal, force, report(as_json)
         )
     )
 
@@ -109,6 +115,7 @@ def seed(
     PATH is the shared file or folder, or the folder that holds it. Nothing in it is written.
     """
     from bittwist.app import transfer
+    from bittwist.app.port import Port
     from bittwist.app.report import report
     from bittwist.app.run import run
     from bittwist.app.torrentfile import read_torrent
@@ -116,6 +123,6 @@ def seed(
     metainfo = read_torrent(torrent)
     return run(
         lambda reactor: transfer.seed(
-            reactor, metainfo, Path(path).absolute(), transfer.Port(bind, port), peers, report(as_json)
+            reactor, metainfo, Path(path).absolute(), Port(bind, port), peers, report(as_json)
         )
     )

@@ -51,13 +51,14 @@ def as_object(source: Metainfo | Magnet) -> dict[str, object]:
 
 
 def as_lines(source: Metainfo | Magnet) -> Iterator[str]:
-    """The same to read."""
+    """The same to read; nothing at all of what cannot be shown whole (UnsafePath)."""
+    paths = safe_paths(source.info) if isinstance(source, Metainfo) else ()
     yield from (
         f"{label + ':':<14}{printable(value)}" for label, value in _facts(source) if value is not None
     )
     if isinstance(source, Metainfo):
         yield "Files:"
-        for path, entry in zip(safe_paths(source.info), source.info.files):
+        for path, entry in zip(paths, source.info.files):
             mark = f"  [{entry.attr}]" if entry.attr else ""
             yield f"  {size(entry.size):>10}  {printable(str(path))}{mark}"
         yield f"Magnet:       {Magnet.of(source)}"

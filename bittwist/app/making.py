@@ -24,15 +24,15 @@ def make_torrent(
     include: Sequence[str],
     exclude: Sequence[str],
     threads: int | None,
-    target: Path,
+    target: Path | None,
 ) -> Metainfo:
-    """Scan and hash `path`; a piece length of 0 is automatic, `target` (an older torrent of it) is left out.
+    """Scan and hash `path`; a piece length of 0 is automatic, `target` (an older torrent) is left out.
 
     Says on standard error what is left out and how far it has come.
     """
     left_out: list[Path] = []
-    target = target.resolve()
-    files = [file for file in scan(path, include, exclude, left_out=left_out.append) if file.path != target]
+    older = target.resolve() if target is not None else None
+    files = [file for file in scan(path, include, exclude, left_out=left_out.append) if file.path != older]
     if not files:
         raise StorageError(str(path), "there are no files to share")
     for link in left_out:

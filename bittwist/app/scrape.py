@@ -9,11 +9,13 @@ import click
 from twisted.internet.defer import Deferred, gatherResults
 
 from bittwist.announce.values import ScrapeEntry
+from bittwist.app.arguments import check_http, magnet_or_none, scheme_of
 from bittwist.app.torrentfile import read_torrent
+from bittwist.app.wording import printable
 from bittwist.discovery.http import HttpTracker
+from bittwist.discovery.walk import reason_of
 from bittwist.errors import BitTwistError, MagnetError, MetainfoError
 from bittwist.metainfo.infohash import InfoHash
-from bittwist.metainfo.magnet import Magnet
 from bittwist.net.http import HttpClient
 from bittwist.net.policy import Network, NetworkReactor
 
@@ -23,20 +25,28 @@ Question = tuple[str, tuple[InfoHash, ...]]
 
 def questions(what: str, info_hashes: Sequence[str]) -> tuple[Question, ...]:
     """What the words of the command line ask; MetainfoError, StorageError or click.UsageError otherwise."""
+    scheme = scheme_of(what)
     if info_hashes:
-        return ((what, tuple(InfoHash.parse(text) for text in info_hashes)),)
-    if what.lower().startswith("magnet:"):
-        magnet = Magnet.parse(what)
+        check_http(what, scheme)
+        return ((what, tuple(_info_hash(text) for text in info_hashes)),)
+    if (magnet := magnet_or_none(what)) is not None:
         if not magnet.trackers:
             raise MagnetError("the magnet link names no tracker")
         return tuple((url, (magnet.info_hash,)) for url in magnet.trackers)
-    if "://" in what:
+    if scheme is not None:
         raise click.UsageError("a tracker's URL needs the info hashes to ask about")
     metainfo = read_torrent(what)
     trackers = [url for tier in metainfo.trackers for url in tier]
     if not trackers:
         raise MetainfoError(f"{what}: the torrent names no tracker")
     return tuple((url, (metainfo.info.info_hash,)) for url in trackers)
+
+
+def _info_hash(text: str) -> InfoHash:
+    try:
+        return InfoHash.parse(text)
+    except MetainfoError as error:
+        raise click.UsageError(str(error)) from error
 
 
 async def ask(reactor: NetworkReactor, asked: Sequence[Question], as_json: bool) -> int:
@@ -62,9 +72,9 @@ async def _answer(
 
 def _print_failure(url: str, error: BitTwistError, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"tracker": url, "error": str(error)}))
+        click.echo(json.dumps({"tracker": url, "error": reason_of(error)}))
     else:
-        click.echo(f"{url}: {error}", err=True)
+        click.echo(printable(f"{url}: {reason_of(error)}"), err=True)
 
 
 def _print_entries(
@@ -81,6 +91,8 @@ def _print_entries(
             click.echo(json.dumps({"tracker": url, "info_hash": str(info_hash), **counts}))
         else:
             click.echo(
-                f"{info_hash}  {entry.complete} seeds, {entry.incomplete} leeches, "
-                f"{entry.downloaded} downloads  {url}"
+                printable(
+                    f"{info_hash}  {entry.complete} seeds, {entry.incomplete} leeches, "
+                    f"{entry.downloaded} downloads  {url}"
+                )
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -10,14 +10,20 @@ from urllib.parse import quote
 
 import click
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.web.resource import Resource
+from twisted.web.server import Site
 from twisted.web.static import Data
 
 from bittwist.address import Address
+from bittwist.app.giving import checked, seeding_session
+from bittwist.app.own_address import own_address
+from bittwist.app.port import Port
 from bittwist.app.report import Report
-from bittwist.app.transfer import Goal, Port, checked, seeding, seeding_session
-from bittwist.errors import BitTwistError
+from bittwist.app.transfer import Goal, seeding
+from bittwist.app.watch import Watch
+from bittwist.errors import BitTwistError, NetworkError
 from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
@@ -30,37 +36,40 @@ from bittwist.storage.locate import locate
 from bittwist.tracker import Tracker, TrackerSettings
 
 TORRENT_TYPE = "application/x-bittorrent"
-SOMEWHERE = ("192.0.2.1", 9)  # an address reserved for documentation: asked for the way to it, never sent to
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = {4: "0.0.0.0", 6: "::"}  # on most systems the second takes IPv4 as well
 
 
 async def share(
     reactor: Any, path: Path, address: str | None, port: Port, http_port: int, report: Report
 ) -> int:
     """Share `path` until cancelled; the exit code."""
-    host = address if address is not None else own_address()
-    tracker = Tracker(reactor, TrackerSettings())
+    host = address if address is not None else _found_address()
+    everywhere = EVERYWHERE[6 if ":" in host else 4]
+    tracker = Tracker(reactor, TrackerSettings(seeds_meet_seeds=True))  # for aria2, see there
     tracker.startService()
     session: Session | None = None
-    listening = None
+    listening: IListeningPort | None = None
     over = Event()  # tells the hashing threads to give up
     try:
         root = Resource()
-        listening = await Network(reactor).listen("0.0.0.0", http_port, make_site(reactor, root))
+        listening = await _open(reactor, everywhere, http_port, make_site(reactor, root))
         base = f"http://{Address(host, address_of(listening.getHost()).port)}"
         metainfo = await deferToThreadPool(
             reactor, reactor.getThreadPool(), _create, path, f"{base}/announce", over
         )
         url = _serve(root, tracker, metainfo, base)
         located = locate(metainfo.info, path)
-        session = seeding_session(reactor, port, located)
+        session = seeding_session(reactor, replace(port, anywhere=everywhere), located)
         session.startService()
         report.listening(await session.when_listening())
-        torrent = await session.add(metainfo, located.root)
-        await checked(reactor, torrent)
-        click.echo("To fetch it elsewhere:\n")
-        click.echo(f"    bittwist download {url}\n")
-        click.echo(f"or open this link in any client:\n\n    {Magnet.of(metainfo)}\n")
-        await seeding(reactor, torrent, Goal(), report)
+        torrent = await session.add(metainfo, located.root, force=True)
+        await checked(reactor, torrent, path)
+        for line in ("To fetch it elsewhere:", "", f"    bittwist download {url}", ""):
+            report.say(line)
+        for line in ("or open this link in any client:", "", f"    {Magnet.of(metainfo)}", ""):
+            report.say(line)
+        await seeding(reactor, torrent, Goal(), Watch(report))
         return 0
     except BitTwistError as error:
         report.failed(str(error))
@@ -88,12 +97,22 @@ def _serve(root: Resource, tracker: Tracker, metainfo: Metainfo, base: str) -> s
     return f"{base}/{quote(name)}"
 
 
-def own_address() -> str:
-    """The address of the interface that leads out, or loopback where none does. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            asking.connect(SOMEWHERE)
-        except OSError:
-            return "127.0.0.1"
-        host: str = asking.getsockname()[0]
-        return host
+async def _open(reactor: Any, everywhere: str, port: int, site: Site) -> IListeningPort:
+    try:
+        return await Network(reactor).listen(everywhere, port, site)
+    except NetworkError as error:
+        reason = f"{error.reason} (--http-port takes another port; 0 is any free one)"
+        raise NetworkError(error.target, reason) from error
+
+
+def _found_address() -> str:
+    """An address of this machine; loopback, and a word about it, where it has no other."""
+    found = own_address()
+    if found is None:
+        click.echo(
+            f"No address of this machine was found but {LOOPBACK}, which others cannot reach: "
+            "if it has one, give it with --address.",
+            err=True,
+        )
+        return LOOPBACK
+    return found

@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
-from bittwist.app.descriptors import within_limits
+from bittwist.app.giving import checked, seeding_session, whole
+from bittwist.app.port import Port
 from bittwist.app.report import Report
 from bittwist.app.sources import find
-from bittwist.errors import BitTwistError, MetainfoError, StorageError
+from bittwist.app.watch import Watch
+from bittwist.errors import BitTwistError, MetainfoError, SessionError, StorageError
 from bittwist.metainfo.files import safe_paths
-from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
-from bittwist.net.policy import NetworkSettings
-from bittwist.session import Session, SessionSettings, Torrent
+from bittwist.session import Session, Torrent
 from bittwist.session.lifecycle import State
-from bittwist.storage.files import FileStorage
-from bittwist.storage.locate import Located, locate
-from bittwist.storage.openfiles import OpenFiles
+from bittwist.session.torrent import ONLY_V2
+from bittwist.storage.locate import locate
+from bittwist.storage.store import NOT_OURS
 
 LOOK_EVERY = 0.5  # seconds between progress reports
 STATE_FOLDER = ".bittwist"  # in the download folder, until the download is complete
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """Where peers reach us: `bind` is also the address dialed from, `number` None for the usual ports."""
-
-    bind: str | None
-    number: int | None
-
-    def settings(self, state_dir: Path | None = None) -> SessionSettings:
-        usual = SessionSettings(
-            listen_host=self.bind or "0.0.0.0", network=NetworkSettings(bind=self.bind), state_dir=state_dir
-        )
-        if self.number is not None:
-            usual = replace(usual, ports=(self.number,), any_port=False)
-        return within_limits(usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +55,8 @@ async def download(
 ) -> int:
     """Fetch into `folder`, then seed until the goal, if there is one; the exit code."""
     try:
-        wanted = await find(reactor, source, port.bind)
+        check_writable(folder)
+        wanted = tradable(await find(reactor, source, port.bind))
     except BitTwistError as error:
         report.failed(str(error))
         report.close()
@@ -78,11 +64,17 @@ async def download(
     session = Session(reactor, port.settings(folder / STATE_FOLDER), restore=False)
 
     async def transfer(torrent: Torrent) -> None:
-        await completion(reactor, torrent, report)
+        watch = Watch(report)
+        try:
+            await completion(reactor, torrent, watch)
+        except SessionError as error:
+            if str(error).endswith(NOT_OURS):
+                raise SessionError(f"{error} (--force writes over it)") from error
+            raise
         report.progress(torrent.statistics())
         report.complete(str(folder / root(torrent)))
         if goal is not None:
-            await seeding(reactor, torrent, goal, report)
+            await seeding(reactor, torrent, goal, watch)
         await session.remove(torrent.info_hash)
 
     return await _with(reactor, session, wanted, folder, peers, force, report, transfer)
@@ -92,34 +84,22 @@ async def seed(
     reactor: Any, metainfo: Metainfo, path: Path, port: Port, peers: Sequence[str], report: Report
 ) -> int:
     """Seed the files at `path`, or in it, until cancelled; the exit code."""
-    located = locate(metainfo.info, path)
     try:
+        tradable(metainfo)
+        located = locate(metainfo.info, path)
         whole(metainfo.info, located)
-    except StorageError as error:
+    except BitTwistError as error:
         report.failed(str(error))
         report.close()
         return 1
     session = seeding_session(reactor, port, located)
 
     async def transfer(torrent: Torrent) -> None:
-        await checked(reactor, torrent)
+        await checked(reactor, torrent, path)
         report.complete(str(path))
-        await seeding(reactor, torrent, Goal(), report)
+        await seeding(reactor, torrent, Goal(), Watch(report))
 
-    return await _with(reactor, session, metainfo, located.root, peers, False, report, transfer)
-
-
-def seeding_session(reactor: Any, port: Port, located: Located) -> Session:
-    """A session that keeps nothing, for files that have any names."""
-    settings = port.settings()
-    open_files = OpenFiles(settings.disk.open_files)
-    return Session(
-        reactor,
-        settings,
-        storage=lambda _path, info: FileStorage(
-            located.root, info, paths=located.paths, open_files=open_files
-        ),
-    )
+    return await _with(reactor, session, metainfo, located.root, peers, True, report, transfer)
 
 
 async def _with(
@@ -150,47 +130,28 @@ async def _with(
         await session.stopService()
 
 
-async def completion(reactor: Any, torrent: Torrent, report: Report) -> None:
-    """Report progress until the torrent is complete; raises what made it fail."""
-    waiting = ""
-
-    def look() -> None:
-        nonlocal waiting
-        now = torrent.statistics()
-        report.progress(now)
-        if now.state is State.WAITING and now.reason != waiting:
-            report.waiting(now.reason)
-        waiting = now.reason
-
-    looking = LoopingCall(look)
+async def completion(reactor: Any, torrent: Torrent, watch: Watch) -> None:
+    """Report until the torrent is complete; SessionError, with the reason, when it fails."""
+    looking = LoopingCall(lambda: watch.look(torrent, reactor.seconds()))
     looking.clock = reactor
     stopped = looking.start(LOOK_EVERY)
     try:
         await torrent.when_complete()
+    except SessionError as error:
+        raise SessionError(torrent.reason or str(error)) from error
     finally:
         looking.stop()
         await stopped
 
 
-async def seeding(reactor: Any, torrent: Torrent, goal: Goal, report: Report) -> None:
-    """Report what is given until the goal is reached; StorageError when the torrent fails."""
+async def seeding(reactor: Any, torrent: Torrent, goal: Goal, watch: Watch) -> None:
+    """Report what is given until the goal is reached; SessionError when the torrent fails."""
     began = reactor.seconds()
     while not goal.reached(torrent, reactor.seconds() - began):
-        now = torrent.statistics()
-        if now.state is State.FAILED:
-            raise StorageError(now.name, now.reason)
-        report.progress(now)
+        if torrent.state is State.FAILED:
+            raise SessionError(torrent.reason)
+        watch.look(torrent, reactor.seconds())
         await deferLater(reactor, LOOK_EVERY)
-
-
-async def checked(reactor: Any, torrent: Torrent) -> None:
-    """Until the check is over; StorageError unless everything is there."""
-    while torrent.life.state is State.CHECKING:
-        await deferLater(reactor, 0.05)
-    if torrent.life.state is not State.SEEDING:
-        now = torrent.statistics()
-        why = now.reason or f"only {now.pieces_done} of {now.num_pieces} pieces are there"
-        raise StorageError(now.name, why)
 
 
 def root(torrent: Torrent) -> str:
@@ -201,16 +162,17 @@ def root(torrent: Torrent) -> str:
     return safe_paths(metainfo.info)[0].parts[0]
 
 
-def whole(info: Info, located: Located) -> None:
-    """StorageError, naming the first file that is missing or has another size, unless all are there."""
-    for entry, below in zip(info.files, located.paths):
-        path = located.root / below
-        if not (entry.is_pad or entry.is_symlink or _fits(path, entry.size)):
-            raise StorageError(str(path), f"is not there with {entry.size} bytes")
+def tradable(source: Metainfo | Magnet) -> Metainfo | Magnet:
+    """The source; MetainfoError where it can be told already that it cannot be traded."""
+    if isinstance(source, Metainfo) and not source.info.is_v1:
+        raise MetainfoError(ONLY_V2)
+    return source
 
 
-def _fits(path: Path, size: int) -> bool:
-    try:
-        return path.is_file() and path.stat().st_size == size
-    except OSError:
-        return False
+def check_writable(folder: Path) -> None:
+    """StorageError, naming what is in the way, unless files can be made in `folder`, or it in another."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise StorageError(str(there), "is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(str(there), "is a folder that cannot be written to")

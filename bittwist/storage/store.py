@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NOT_OURS = "it is there already and has nothing of this torrent in it"
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -223,7 +225,7 @@ class Store:
             entry = self._info.files[unknown[0]]
             more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
             path = "/".join((self._info.name, *entry.path))
-            raise StorageError(path + more, "it is there already and has nothing of this torrent in it")
+            raise StorageError(path + more, NOT_OURS)
 
     def _settle(self, have: Bitfield, hashed: bool) -> None:
         """In a disk thread: make what is missing, and write down what is there."""

@@ -190,12 +190,10 @@ def test_wrong_usage_ends_with_2(bittwist, folder, options):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("create", "nothing-here"),
         ("create", "share", "-o", "no/such/folder.torrent"),
         ("show", "nothing-here"),
         ("show", "share"),
         ("show", "share/a!"),
-        ("show", "magnet:?dn=x"),
         ("magnet", "share/b"),
         ("verify", "share/a!", "share"),
     ],
@@ -205,6 +203,49 @@ def test_failures_end_with_1_and_one_line(bittwist, folder, arguments):
     assert (failed.code, failed.out) == (1, "")
     assert failed.err.startswith("bittwist: ")
     assert failed.err.count("\n") == 1
+
+
+LINK = "magnet:?xt=urn:btih:" + "ab" * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("create", "nothing-here"), "does not exist"),
+        (("create", "share", "-o", "-", "--json"), "standard output"),
+        (("show", "magnet:?dn=x"), "names no info hash"),
+        (("show", "magnet:?xt=urn:btih:zz"), "magnet"),
+        (("show", "http://h/x.torrent"), "a torrent file is wanted here"),
+        (("magnet", LINK), "a torrent file is wanted here"),
+        (("verify", "ftp://h/x.torrent", "."), "a torrent file is wanted here"),
+        (("scrape", "http://t/announce", "zz"), "info hash"),
+        (("scrape", "ftp://t/announce", "ab" * 20), "ftp:// is not spoken"),
+        (("download", "ftp://h/x.torrent"), "ftp:// is not spoken: only http:// and https://"),
+        (("download", "http:///x.torrent"), "names no host"),
+        (("download", "magnet:?xt=urn:btih:zz"), "magnet"),
+        (("download", LINK, "-o", "share/a!"), "is a file"),
+        (("download", LINK, "--peer", "nowhere"), "HOST:PORT"),
+        (("download", LINK, "--seed", "--seed-time", "1"), "choose one"),
+        (("seed", "nothing-here", "share"), "does not exist"),
+        (("share", "nothing-here"), "does not exist"),
+        (("share", "share", "--address", "nowhere"), "--address"),
+    ],
+)
+def test_what_cannot_be_used_is_wrong_usage(bittwist, folder, arguments, said):
+    wrong = bittwist(*arguments)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert said in wrong.err.splitlines()[-1]
+    assert sorted(os.listdir(folder.parent)) == ["share"]
+
+
+def test_create_writes_to_standard_output(bittwist, folder):
+    with CliRunner().isolation() as (out, err, _both):
+        with pytest.raises(SystemExit) as exit:
+            cli.main(["create", str(folder), "-o", "-"])
+        assert exit.value.code == 0
+        assert Metainfo.parse(out.getvalue()).info.name == "share"
+        assert err.getvalue() == b""
+    assert sorted(os.listdir(folder.parent)) == ["share"]
 
 
 def test_show_prints_lines_for_people(bittwist, folder):
@@ -292,6 +333,25 @@ def test_names_that_a_download_would_change_are_verified_where_they_are(bittwist
     assert bittwist("verify", "odd.torrent", "odd").code == 0
 
 
+def test_verify_shows_the_names_that_show_does(bittwist, tmp_path):
+    (tmp_path / "odd").mkdir()
+    for name in ("a?.txt", "a_.txt", "b\x1b[2J", "c\nd"):
+        (tmp_path / "odd" / name).write_bytes(os.fsencode(name))
+    bittwist("create", "odd")
+    verified = bittwist("verify", "odd.torrent", "odd", "--json").json
+    shown = bittwist("show", "odd.torrent", "--json").json
+    assert verified["complete"]
+    assert [file["path"] for file in verified["files"]] == [file["path"] for file in shown["files"]]
+    assert "odd/a_ (1).txt" in [file["path"] for file in verified["files"]]
+    lines = bittwist("verify", "odd.torrent", "odd").out
+    assert "odd/c_d" in lines and lines.replace("\n", "").isprintable()
+
+
+def test_errors_hold_no_control_characters(bittwist, tmp_path):
+    failed = bittwist("show", "a\x1b[2Jb")
+    assert (failed.code, failed.err) == (1, "bittwist: a\ufffd[2Jb: No such file or directory\n")
+
+
 def test_show_imports_neither_twisted_nor_the_storage():
     code = (
         "import sys; sys.argv = ['bittwist', 'show', 'magnet:?xt=urn:btih:' + 'ab' * 20]\n"
@@ -309,4 +369,14 @@ def test_show_imports_neither_twisted_nor_the_storage():
 
 def test_a_torrent_whose_names_leave_nothing_is_refused(bittwist, tmp_path):
     (tmp_path / "x").write_bytes(b"d4:info" + encode(torrents.v1_single(name="..")) + b"e")
-    assert bittwist("show", "x").code == 1
+    refused = bittwist("show", "x")
+    assert (refused.code, refused.out) == (1, "")
+
+
+def test_a_torrent_that_cannot_be_shown_whole_is_not_shown_in_part(bittwist, tmp_path):
+    info = torrents.v1_multi(files=[(["good"], 17500), ([".."], 17500)])
+    (tmp_path / "x").write_bytes(torrents.torrent(info))
+    for options in ((), ("--json",)):
+        refused = bittwist("show", "x", *options)
+        assert (refused.code, refused.out) == (1, "")
+        assert refused.err == "bittwist: nothing safe is left of the name '..'\n"

@@ -53,7 +53,12 @@ class QuestionTests(SynchronousTestCase):
     def test_what_cannot_be_asked_is_said(self) -> None:
         cases: list[tuple[type[Exception], str, list[str]]] = [
             (click.UsageError, "http://t/announce", []),
-            (MetainfoError, "http://t/announce", ["xyz"]),
+            (click.UsageError, "http://t/announce", ["xyz"]),
+            (click.UsageError, "ftp://t/announce", [HEX]),
+            (click.UsageError, "udp://t:1/announce", [HEX]),
+            (click.UsageError, "t/announce", [HEX]),
+            (click.UsageError, "http://", [HEX]),
+            (click.UsageError, "magnet:?xt=urn:btih:zz", []),
             (MagnetError, f"magnet:?xt=urn:btih:{HEX}", []),
             (StorageError, "nowhere.torrent", []),
             (MetainfoError, self.torrent(), []),
@@ -105,7 +110,7 @@ class AskTests(SynchronousTestCase):
         )
         self.assertEqual(code, 0)
         self.assertIn(f"{HEX}  1 seeds, 3 leeches, 2 downloads  http://a/announce\n", text)
-        self.assertIn("http://b/announce: http://b: gone\n", text)
+        self.assertIn("http://b/announce: gone\n", text)
 
     def test_where_none_answers_the_code_is_one(self) -> None:
         code, text = self.run_scrape({"http://a/announce": TrackerFailure("no such torrent")})

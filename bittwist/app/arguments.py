@@ -1,0 +1,57 @@
+"""Words of the command line that name a torrent, judged before anything is begun.
+
+Imports nothing of Twisted: `show` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from bittwist.errors import MagnetError
+from bittwist.metainfo.magnet import Magnet
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+
+
+def magnet_or_none(word: str) -> Magnet | None:
+    """The magnet link, if `word` is meant to be one; click.UsageError where it cannot be used."""
+    if word[:7].lower() != "magnet:":
+        return None
+    try:
+        return Magnet.parse(word)
+    except MagnetError as error:
+        raise click.UsageError(f"not a magnet link that can be used: {error}") from error
+
+
+def scheme_of(word: str) -> str | None:
+    """The scheme of what looks like a URL, in lower case."""
+    found = _SCHEME.match(word)
+    return found[1].lower() if found else None
+
+
+def check_no_url(word: str) -> None:
+    """click.UsageError if `word`, which should be a file's name, is a URL or magnet link."""
+    if scheme_of(word) is not None or word[:7].lower() == "magnet:":
+        raise click.UsageError(f"a torrent file is wanted here, not {word[:80]!r}")
+
+
+def check_source(word: str) -> None:
+    """click.UsageError unless `word` can be what `download` takes: a file's name, a magnet link or a URL."""
+    if magnet_or_none(word) is None and (scheme := scheme_of(word)) is not None:
+        check_http(word, scheme)
+
+
+def check_http(url: str, scheme: str | None) -> None:
+    """click.UsageError unless the URL is one of http or https that can be fetched."""
+    from bittwist.net.urls import Url
+
+    if scheme is None:
+        raise click.UsageError(f"{url[:80]!r} is not a URL")
+    if scheme not in ("http", "https"):
+        raise click.UsageError(f"{scheme}:// is not spoken: only http:// and https://")
+    try:
+        Url.parse(url)
+    except ValueError as error:
+        raise click.UsageError(f"{url[:80]!r} cannot be fetched: {error}") from error

@@ -1,0 +1,218 @@
+"""The commands that speak to a network, on simulated hosts: what they tell, and what they leave alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Coroutine
+from contextlib import redirect_stderr
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from bittwist.app import share as share_module
+from bittwist.app.port import Port
+from bittwist.app.share import share
+from bittwist.app.transfer import download, seed
+from bittwist.metainfo.create import CreateOptions
+from bittwist.metainfo.metainfo import Metainfo
+from bittwist.storage.hashing import create_torrent
+from bittwist.storage.store import NOT_OURS
+from bittwist.testing import SimulatedNetwork
+from tests.app.reports import Told
+from tests.metainfo import torrents
+from tests.scale import SEED
+
+LIMIT = 120.0  # simulated seconds for what a test waits for
+
+
+class TransferTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.base = Path(folder.name).resolve()
+        self.network = SimulatedNetwork(SEED)
+        self.report = Told()
+        self.content = self.base / "share"
+        self.content.mkdir()
+        for number in range(3):
+            (self.content / f"file-{number}").write_bytes(bytes([number]) * 40_000)
+
+    def start(self, command: Coroutine[Deferred[Any], Any, int]) -> Deferred[int]:
+        running = Deferred.fromCoroutine(command)
+        self.addCleanup(self.end, running)
+        return running
+
+    def end(self, running: Deferred[int]) -> None:
+        if not running.called:
+            running.addErrback(lambda failure: failure.trap(CancelledError) and 130)
+            running.cancel()
+            self.network.run_until(lambda: running.called, LIMIT)
+
+    def code(self, running: Deferred[int]) -> int:
+        self.network.run_until(lambda: running.called, LIMIT)
+        return self.successResultOf(running)
+
+    def torrent(self, *trackers: str) -> Path:
+        metainfo = create_torrent(self.content, CreateOptions(trackers=tuple((url,) for url in trackers)))
+        path = self.base / "share.torrent"
+        path.write_bytes(metainfo.encode())
+        return path
+
+    def download(
+        self, source: object, folder: Path, *peers: str, force: bool = False, host: str = "10.0.0.2"
+    ) -> Deferred[int]:
+        reactor = self.network.host(host)
+        return self.start(
+            download(reactor, str(source), folder, Port(None, None), peers, None, force, self.report)
+        )
+
+    def seed(self, path: Path) -> Deferred[int]:
+        metainfo = Metainfo.parse((self.base / "share.torrent").read_bytes())
+        return self.start(
+            seed(self.network.host("10.0.0.1"), metainfo, path, Port(None, None), (), self.report)
+        )
+
+    def told(self, what: str) -> list[str]:
+        return [str(line[1]) for line in self.report.lines if line[0] == what]
+
+    def wait_for(self, what: str) -> None:
+        self.network.run_until(lambda: bool(self.told(what)), LIMIT)
+
+
+class DownloadTests(TransferTests):
+    def test_what_a_seed_has_arrives(self) -> None:
+        torrent = self.torrent()
+        self.seed(self.content)
+        self.wait_for("complete")
+        self.assertEqual(self.code(self.download(torrent, self.base / "there", "10.0.0.1:6881")), 0)
+        for file in self.content.iterdir():
+            self.assertEqual((self.base / "there" / "share" / file.name).read_bytes(), file.read_bytes())
+        self.assertEqual(os.listdir(self.base / "there"), ["share"])
+
+    def test_what_cannot_be_fetched_is_refused_before_anything_is_opened(self) -> None:
+        info, layers = torrents.v2()
+        (self.base / "v2.torrent").write_bytes(torrents.torrent(info, piece_layers=layers))
+        (self.base / "broken.torrent").write_bytes(b"no torrent")
+        good = self.torrent()
+        (self.base / "file").write_bytes(b"x")
+        for source, folder, why in (
+            ("v2.torrent", "there", "v2"),
+            ("broken.torrent", "there", "broken.torrent: "),
+            ("nothing.torrent", "there", "nothing.torrent: No such file"),
+            (good.name, "file", f"{self.base / 'file'}: is not a folder"),
+            (good.name, "file/below", f"{self.base / 'file'}: is not a folder"),
+        ):
+            with self.subTest(source=source, folder=folder):
+                code = self.code(self.download(self.base / source, self.base / folder))
+                self.assertEqual(code, 1)
+                self.assertEqual([line[0] for line in self.report.lines], ["failed", "closed"])
+                self.assertIn(why, self.told("failed")[0])
+                self.report.take()
+        self.assertEqual(
+            sorted(os.listdir(self.base)),
+            sorted(["v2.torrent", "broken.torrent", "share.torrent", "file", "share"]),
+        )
+
+    def test_a_folder_that_may_not_be_written_to_is_named(self) -> None:
+        torrent = self.torrent()
+        with mock.patch("os.access", lambda path, mode: False):
+            self.assertEqual(self.code(self.download(torrent, self.base / "there")), 1)
+        self.assertEqual(self.told("failed"), [f"{self.base}: is a folder that cannot be written to"])
+
+    def test_files_of_others_are_written_over_only_by_force_which_is_named(self) -> None:
+        torrent = self.torrent()
+        theirs = self.base / "there" / "share" / "file-1"
+        theirs.parent.mkdir(parents=True)
+        theirs.write_bytes(b"something else")
+        self.assertEqual(self.code(self.download(torrent, self.base / "there")), 1)
+        self.assertEqual(
+            self.told("failed"),
+            [f"share/file-1: {NOT_OURS} (--force writes over it)"],
+        )
+        self.assertEqual(theirs.read_bytes(), b"something else")
+
+    def test_a_tracker_that_cannot_be_reached_is_told_of_and_so_is_having_no_peers(self) -> None:
+        self.download(self.torrent("http://10.0.0.9:1/announce"), self.base / "there")
+        self.wait_for("alone")
+        self.assertEqual(self.told("alone"), ["its tracker does not answer"])
+        ((_, url, error),) = [line for line in self.report.lines if line[0] == "tracker"]
+        self.assertEqual(url, "http://10.0.0.9:1/announce")
+        self.assertNotIn("10.0.0.9", str(error))
+
+
+class SeedTests(TransferTests):
+    def test_a_file_that_has_changed_is_named_and_left_as_it_is(self) -> None:
+        self.torrent()
+        changed = self.content / "file-1"
+        changed.write_bytes(bytes([1]) * 39_999 + b"x")
+        self.assertEqual(self.code(self.seed(self.content)), 1)
+        self.assertEqual(self.told("failed"), [f"{changed}: it has changed: 1 of its 3 pieces are wrong"])
+        self.assertEqual(changed.read_bytes(), bytes([1]) * 39_999 + b"x")
+
+    def test_a_file_that_is_another_altogether_is_said_to_have_changed_too(self) -> None:
+        self.torrent()
+        for file in self.content.iterdir():
+            file.write_bytes(b"y" * 40_000)
+        self.assertEqual(self.code(self.seed(self.content)), 1)
+        self.assertIn("file-0: it has changed: ", self.told("failed")[0])
+
+    def test_a_file_that_is_missing_is_named_before_anything_is_opened_and_not_made(self) -> None:
+        self.torrent()
+        (self.content / "file-2").unlink()
+        self.assertEqual(self.code(self.seed(self.base)), 1)
+        self.assertEqual(self.told("failed"), [f"{self.content / 'file-2'}: is not there with 40000 bytes"])
+        self.assertEqual(self.told("listening"), [])
+        self.assertFalse((self.content / "file-2").exists())
+
+
+class ShareTests(TransferTests):
+    def share(self, address: str | None, host: str, http_port: int = 6969) -> Deferred[int]:
+        reactor = self.network.host(host)
+        return self.start(share(reactor, self.content, address, Port(None, None), http_port, self.report))
+
+    def line(self) -> str:
+        self.network.run_until(lambda: any("bittwist download" in line for line in self.told("say")), LIMIT)
+        found = re.search(r"bittwist download (\S+)", "\n".join(self.told("say")))
+        assert found is not None
+        return found[1]
+
+    def test_the_printed_line_works_over_either_family(self) -> None:
+        for giver, taker in (("10.0.0.1", "10.0.0.2"), ("fd77::1", "fd77::2")):
+            with self.subTest(giver):
+                sharing = self.share(giver, giver)
+                url = self.line()
+                self.report.take()
+                there = self.base / taker.replace(":", "_")
+                self.assertEqual(self.code(self.download(url, there, host=taker)), 0)
+                self.assertEqual((there / "share" / "file-1").read_bytes(), bytes([1]) * 40_000)
+                self.report.take()
+                self.end(sharing)
+
+    def test_a_busy_port_names_the_option(self) -> None:
+        self.share("10.0.0.1", "10.0.0.1")
+        self.line()
+        self.report.take()
+        self.assertEqual(self.code(self.share("10.0.0.1", "10.0.0.1")), 1)
+        self.assertIn("--http-port", self.told("failed")[0])
+        self.assertIn("0.0.0.0:6969: ", self.told("failed")[0])
+
+    def test_without_an_address_others_reach_it_says_so_and_names_the_option(self) -> None:
+        with (
+            mock.patch.object(share_module, "own_address", lambda: None),
+            redirect_stderr(io.StringIO()) as err,
+        ):
+            self.share(None, "10.0.0.1")
+            self.assertTrue(self.line().startswith("http://127.0.0.1:6969/"))
+        self.assertIn("--address", err.getvalue())
+        self.assertIn("127.0.0.1", err.getvalue())
+
+    def test_seeds_are_told_of_each_other_for_clients_that_are_none_yet(self) -> None:
+        with mock.patch.object(share_module, "Tracker", wraps=share_module.Tracker) as made:
+            self.share("10.0.0.1", "10.0.0.1")
+        self.assertTrue(made.call_args.args[1].seeds_meet_seeds)
