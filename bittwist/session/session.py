@@ -53,8 +53,8 @@ from bittwist.storage.interfaces import IStorage
 from bittwist.storage.openfiles import OpenFiles
 
 ONLY_V2_LINK = (
-    "this magnet link has only a v2 hash (btmh), which cannot be traded by yet: "
-    "use one that has the v1 hash too (btih), or the torrent file"
+    "this magnet link has only a v2 hash (btmh), which is not enough yet: "
+    "take one that has the v1 hash too (btih), or the torrent file"
 )
 
 
