@@ -63,7 +63,7 @@ class Shared:
 
     def _until_tracked(self, seed: Client) -> None:
         """Until the tracker knows the seed: not every client announces as soon as it listens."""
-        scrape = [*seed.host.prefix, *COMMAND, "scrape", self.torrent, "--json"]
+        scrape: list[str | Path] = [*seed.host.prefix, *COMMAND, "scrape", self.torrent, "--json"]
         deadline = time.monotonic() + ENOUGH
         while True:
             asked = subprocess.run(scrape, capture_output=True, text=True, timeout=ENOUGH, check=False)
