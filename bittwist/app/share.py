@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -65,7 +66,7 @@ async def share(
         report.listening(await session.when_listening())
         torrent = await session.add(metainfo, located.root, force=True)
         await checked(reactor, torrent, path)
-        for line in ("To fetch it elsewhere:", "", f"    bittwist download {url}", ""):
+        for line in ("To fetch it elsewhere:", "", f"    bittwist download {shlex.quote(url)}", ""):
             report.say(line)
         for line in ("or open this link in any client:", "", f"    {Magnet.of(metainfo)}", ""):
             report.say(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import re
+import shlex
 from collections.abc import Coroutine
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -178,9 +178,8 @@ class ShareTests(TransferTests):
 
     def line(self) -> str:
         self.network.run_until(lambda: any("bittwist download" in line for line in self.told("say")), LIMIT)
-        found = re.search(r"bittwist download (\S+)", "\n".join(self.told("say")))
-        assert found is not None
-        return found[1]
+        (line,) = [line for line in self.told("say") if "bittwist download" in line]
+        return shlex.split(line)[-1]
 
     def test_the_printed_line_works_over_either_family(self) -> None:
         for giver, taker in (("10.0.0.1", "10.0.0.2"), ("fd77::1", "fd77::2")):
@@ -193,6 +192,11 @@ class ShareTests(TransferTests):
                 self.assertEqual((there / "share" / "file-1").read_bytes(), bytes([1]) * 40_000)
                 self.report.take()
                 self.end(sharing)
+
+    def test_a_shell_takes_the_printed_line_as_it_is(self) -> None:
+        self.share("fd77::1", "fd77::1")
+        self.line()
+        self.assertIn("    bittwist download 'http://[fd77::1]:6969/share.torrent'", self.told("say"))
 
     def test_a_busy_port_names_the_option(self) -> None:
         self.share("10.0.0.1", "10.0.0.1")
