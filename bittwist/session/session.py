@@ -237,6 +237,8 @@ class Session(Service):
             raise MetainfoError(ONLY_V2_LINK)
         torrent = Torrent(self._around, saved, force=force)
         self._torrents[short] = torrent
+        if self._disk.behind:
+            torrent.pause_peers()
         self._observers.publish(observe.TorrentAdded(torrent.info_hash))
         return torrent
 
