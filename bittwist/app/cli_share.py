@@ -24,10 +24,12 @@ def share(path: str, address: str | None, port: int | None, http_port: int) -> i
     from bittwist.app.port import Port
     from bittwist.app.report import report
     from bittwist.app.run import run
+    from bittwist.app.share import found_address
     from bittwist.app.share import share as share_path
 
+    host = address if address is not None else found_address()
     return run(
         lambda reactor: share_path(
-            reactor, Path(path).absolute(), address, Port(None, port), http_port, report(False)
+            reactor, Path(path).absolute(), host, Port(None, port), http_port, report(False)
         )
     )

@@ -41,11 +41,8 @@ LOOPBACK = "127.0.0.1"
 EVERYWHERE = {4: "0.0.0.0", 6: "::"}  # on most systems the second takes IPv4 as well
 
 
-async def share(
-    reactor: Any, path: Path, address: str | None, port: Port, http_port: int, report: Report
-) -> int:
-    """Share `path` until cancelled; the exit code."""
-    host = address if address is not None else _found_address()
+async def share(reactor: Any, path: Path, host: str, port: Port, http_port: int, report: Report) -> int:
+    """Share `path`, as reached by `host`, until cancelled; the exit code."""
     everywhere = EVERYWHERE[6 if ":" in host else 4]
     tracker = Tracker(reactor, TrackerSettings(seeds_meet_seeds=True))  # for aria2, see there
     tracker.startService()
@@ -106,8 +103,8 @@ async def _open(reactor: Any, everywhere: str, port: int, site: Site) -> IListen
         raise NetworkError(error.target, reason) from error
 
 
-def _found_address() -> str:
-    """An address of this machine; loopback, and a word about it, where it has no other."""
+def found_address() -> str:
+    """An address of this machine; loopback, and a word about it on standard error, where it has no other."""
     found = own_address()
     if found is None:
         click.echo(

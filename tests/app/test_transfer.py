@@ -172,7 +172,7 @@ class SeedTests(TransferTests):
 
 
 class ShareTests(TransferTests):
-    def share(self, address: str | None, host: str, http_port: int = 6969) -> Deferred[int]:
+    def share(self, address: str, host: str, http_port: int = 6969) -> Deferred[int]:
         reactor = self.network.host(host)
         return self.start(share(reactor, self.content, address, Port(None, None), http_port, self.report))
 
@@ -207,14 +207,14 @@ class ShareTests(TransferTests):
         self.assertIn("0.0.0.0:6969: ", self.told("failed")[0])
 
     def test_without_an_address_others_reach_it_says_so_and_names_the_option(self) -> None:
-        with (
-            mock.patch.object(share_module, "own_address", lambda: None),
-            redirect_stderr(io.StringIO()) as err,
-        ):
-            self.share(None, "10.0.0.1")
-            self.assertTrue(self.line().startswith("http://127.0.0.1:6969/"))
-        self.assertIn("--address", err.getvalue())
-        self.assertIn("127.0.0.1", err.getvalue())
+        for found, said in (("10.0.0.1", ""), (None, "--address")):
+            with (
+                mock.patch.object(share_module, "own_address", lambda found=found: found),
+                redirect_stderr(io.StringIO()) as err,
+            ):
+                self.assertEqual(share_module.found_address(), found or "127.0.0.1")
+            self.assertIn(said, err.getvalue())
+            self.assertEqual(bool(said), "127.0.0.1" in err.getvalue())
 
     def test_seeds_are_told_of_each_other_for_clients_that_are_none_yet(self) -> None:
         with mock.patch.object(share_module, "Tracker", wraps=share_module.Tracker) as made:
