@@ -315,7 +315,7 @@ class Session(Service):
 
     def _share_memory(self) -> None:
         """Pieces in flight of all torrents share one budget."""
-        fetching = [torrent for torrent in self._torrents.values() if torrent.life.state is State.DOWNLOADING]
+        fetching = [torrent for torrent in self._torrents.values() if torrent.state is State.DOWNLOADING]
         for torrent in fetching:
             torrent.share_memory(self.settings.disk.memory_budget // len(fetching))
 

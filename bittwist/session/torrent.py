@@ -15,11 +15,10 @@ from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
-from bittwist.session.content import Content
 from bittwist.session.conversation import Conversation
 from bittwist.session.course import Course
 from bittwist.session.dialing import Dialing
-from bittwist.session.lifecycle import Life, State
+from bittwist.session.lifecycle import State
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
 from bittwist.session.state import SavedTorrent
@@ -63,14 +62,6 @@ class Torrent:
             self._know(saved.source.info)
 
     # What can be asked
-
-    @property
-    def life(self) -> Life:
-        return self._course.life
-
-    @property
-    def _content(self) -> Content | None:
-        return self._course.content
 
     @property
     def state(self) -> State:

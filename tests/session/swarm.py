@@ -46,7 +46,7 @@ class Swarm:
         return torrent
 
     def until_complete(self, *torrents, limit=600.0):
-        return self.network.run_until(lambda: all(t.life.state is State.SEEDING for t in torrents), limit)
+        return self.network.run_until(lambda: all(t.state is State.SEEDING for t in torrents), limit)
 
     def data(self, address, info):
         """What a session's storage holds."""

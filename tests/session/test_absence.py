@@ -71,9 +71,9 @@ class AbsenceTests(SynchronousTestCase):
     def taken_away(self, leaving):
         self.drive.there = leaving
         started = self.swarm.network.seconds()
-        self.swarm.network.run_until(lambda: self.fetching.life.state is State.FAILED)
+        self.swarm.network.run_until(lambda: self.fetching.state is State.FAILED)
         self.assertLessEqual(self.swarm.network.seconds() - started, 5)
-        self.assertIn("the folder is not the one it was", self.fetching.life.reason)
+        self.assertIn("the folder is not the one it was", self.fetching.reason)
         self.swarm.network.advance(0)
         self.changes.clear()
 
@@ -86,7 +86,7 @@ class AbsenceTests(SynchronousTestCase):
             self.assertIs(self.swarm.storages["10.0.0.2"], done)
             self.drive.there = DRIVE
             self.swarm.network.advance(31)
-            self.assertIs(self.fetching.life.state, State.DOWNLOADING)
+            self.assertIs(self.fetching.state, State.DOWNLOADING)
             self.swarm.network.run_until(lambda: len(self.fetching) == 1, 120)
         self.swarm.until_complete(self.fetching)
         self.assertEqual(self.swarm.data("10.0.0.2", METAINFO.info), DATA)
@@ -99,17 +99,17 @@ class AbsenceTests(SynchronousTestCase):
         self.assertEqual([change.state for change in self.changes], [State.CHECKING, State.FAILED])
         self.drive.there = DRIVE
         self.swarm.network.advance(31)
-        self.assertIs(self.fetching.life.state, State.DOWNLOADING)
+        self.assertIs(self.fetching.state, State.DOWNLOADING)
         self.swarm.quiet(after=10)
 
     def test_a_drive_that_cannot_be_looked_at_is_looked_for_again(self):
         self.taken_away(None)
         self.drive.trouble, self.drive.there = StorageError("/drive", "input/output error"), DRIVE
         self.swarm.network.advance(100)
-        self.assertIs(self.fetching.life.state, State.FAILED)
+        self.assertIs(self.fetching.state, State.FAILED)
         self.drive.trouble = None
         self.swarm.network.advance(31)
-        self.assertIs(self.fetching.life.state, State.DOWNLOADING)
+        self.assertIs(self.fetching.state, State.DOWNLOADING)
         self.swarm.quiet(after=10)
 
     def test_a_stopped_torrent_looks_no_more(self):
@@ -119,5 +119,5 @@ class AbsenceTests(SynchronousTestCase):
         self.drive.there = DRIVE
         self.swarm.network.advance(100)
         self.assertEqual(self.drive.looks, 0)
-        self.assertIs(self.fetching.life.state, State.STOPPED)
+        self.assertIs(self.fetching.state, State.STOPPED)
         self.swarm.quiet(after=10)

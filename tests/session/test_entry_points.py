@@ -140,7 +140,7 @@ class EntryPointTests(SynchronousTestCase):
             session.startService()
             try:
                 torrent = way(network, session, raw, save, outside)
-                network.run_until(lambda: torrent.life.state in (*TAKEN, State.FAILED), 60)
+                network.run_until(lambda: torrent.state in (*TAKEN, State.FAILED), 60)
                 return self.became(torrent, raw, save)
             except MetainfoError as error:
                 return "refused", reason_of(str(error))
@@ -152,8 +152,8 @@ class EntryPointTests(SynchronousTestCase):
                 self.assertLessEqual(there, {"in", "save", "the.torrent"})
 
     def became(self, torrent, raw, save):
-        if torrent.life.state is State.FAILED:
-            return "refused", reason_of(torrent.life.reason)
+        if torrent.state is State.FAILED:
+            return "refused", reason_of(torrent.reason)
         info = torrent.metainfo.info
         self.assertEqual(info.raw, raw)
         kept = tuple(sorted(str(path.relative_to(save)) for path in save.rglob("*")))
@@ -199,7 +199,7 @@ def by_peers(network, session, raw, save, folder):
             given += 1
             if frame.payload[0]:
                 give(givers.peers[0], raw, bencode.decode(frame.payload[1:]))
-        return torrent.life.state is not State.METADATA
+        return torrent.state is not State.METADATA
 
     network.run_until(gave, 60)
     return torrent

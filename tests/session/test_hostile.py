@@ -114,7 +114,7 @@ class RequestTests(SynchronousTestCase):
         self.flood(peer)
         (talk,) = self.torrent._peers
         self.assertLessEqual(talk.unsent, SEND_AHEAD + 16384 + 13)
-        self.assertLessEqual(len(self.torrent._content.uploads._asked[talk.key].blocks), MAX_ASKED)
+        self.assertLessEqual(len(self.torrent._course.content.uploads._asked[talk.key].blocks), MAX_ASKED)
         peer.abort()
         self.swarm.network.advance(1)
         self.swarm.quiet()
@@ -191,8 +191,8 @@ class RequestTests(SynchronousTestCase):
         swarm.storages["10.0.0.1"].read_error = StorageError("data.bin", "input/output error")
         leech = swarm.session("10.0.0.2")
         swarm.add(leech, METAINFO, ["10.0.0.1:6881"])
-        swarm.network.run_until(lambda: seeding.life.state is State.FAILED)
-        self.assertIn("input/output error", seeding.life.reason)
+        swarm.network.run_until(lambda: seeding.state is State.FAILED)
+        self.assertIn("input/output error", seeding.reason)
         swarm.storages["10.0.0.1"].read_error = None
         seeding.retry()
         swarm.until_complete(seeding)
@@ -244,15 +244,15 @@ class DiskTests(SynchronousTestCase):
     def test_a_full_disk_waits_goes_on_seeding_and_resumes_alone(self):
         """T31."""
         swarm, fetching = self.leeching(DiskFull("data.bin", "no space left on device"))
-        swarm.network.run_until(lambda: fetching.life.state is State.WAITING)
-        self.assertIn("no space", fetching.life.reason)
+        swarm.network.run_until(lambda: fetching.state is State.WAITING)
+        self.assertIn("no space", fetching.reason)
         done = fetching.statistics().done
         third = swarm.session("10.0.0.3")
         watching = swarm.add(third, METAINFO, ["10.0.0.2:6881"])
         swarm.network.run_until(lambda: watching.statistics().done == done)
         swarm.storages["10.0.0.2"].write_error = None
         started = swarm.network.seconds()
-        swarm.network.run_until(lambda: fetching.life.state is State.DOWNLOADING)
+        swarm.network.run_until(lambda: fetching.state is State.DOWNLOADING)
         self.assertLessEqual(swarm.network.seconds() - started, 60)
         swarm.until_complete(fetching, watching)
         self.assertEqual(swarm.data("10.0.0.2", METAINFO.info), DATA)
@@ -264,15 +264,15 @@ class DiskTests(SynchronousTestCase):
         swarm, fetching = self.leeching(StorageError("data.bin", "read-only file system"))
         waiting = fetching.when_complete()
         started = swarm.network.seconds()
-        swarm.network.run_until(lambda: fetching.life.state is State.FAILED)
+        swarm.network.run_until(lambda: fetching.state is State.FAILED)
         self.assertLessEqual(swarm.network.seconds() - started, 5)
-        self.assertIn("read-only file system", fetching.life.reason)
+        self.assertIn("read-only file system", fetching.reason)
         swarm.network.advance(0)
         self.failureResultOf(waiting)
         swarm.storages["10.0.0.2"].write_error = None
         fetching.retry()
         fetching.add_peers([])
-        swarm.network.run_until(lambda: fetching.life.state is State.DOWNLOADING)
+        swarm.network.run_until(lambda: fetching.state is State.DOWNLOADING)
         swarm.until_complete(fetching, limit=1200)
         swarm.quiet()
 
@@ -296,7 +296,7 @@ class MagnetTests(SynchronousTestCase):
         swarm.network.run_until(lambda: liars.peers and len(liars.peers[0].got(Id.EXTENDED)) == 2)
         liars.peers[0].send(speech.message(Id.EXTENDED, b"\1" + block))
         swarm.network.run_until(lambda: liars.peers[0].lost is not None)
-        self.assertIs(fetching.life.state, State.METADATA)
+        self.assertIs(fetching.state, State.METADATA)
         swarm.add(swarm.session("10.0.0.2", DATA), METAINFO)
         leech.add_peers(fetching, ["10.0.0.2:6881"])
         swarm.until_complete(fetching)

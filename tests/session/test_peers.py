@@ -147,7 +147,7 @@ class DialedAgainTests(PeersTestCase):
         self.network.run_until(lambda: len(fetching) == 1)
         for _ in range(10):
             fetching.recheck()
-            self.network.run_until(lambda: fetching.life.state is State.DOWNLOADING)
+            self.network.run_until(lambda: fetching.state is State.DOWNLOADING)
             self.network.run_until(lambda: len(fetching) == 1, limit=5)
         for _ in range(10):
             self.network.result_of(fetching.stop())
@@ -231,7 +231,7 @@ class SeedTests(PeersTestCase):
         object.__setattr__(one._around, "storage", lambda path, info: storage)
         storage.write(3, 0, memoryview(bytes(32768)))
         one.recheck()
-        self.network.run_until(lambda: one.life.state is State.DOWNLOADING)
+        self.network.run_until(lambda: one.state is State.DOWNLOADING)
         self.swarm.until_complete(one, limit=10)
         self.quiet()
 

@@ -86,7 +86,7 @@ class StartTests(SessionCase):
         session = self.session()
         added = self.add(session, Magnet(InfoHash(b"h" * 20), peers=("10.0.0.9:6881",), trackers=(TRACKER,)))
         self.network.advance(5)
-        self.assertIs(added.life.state, State.STOPPED)
+        self.assertIs(added.state, State.STOPPED)
         self.assertEqual((self.host.dialed, self.tracker.ports, self.state.exists()), ([], [], False))
         self.assertEqual(session.torrents, (added,))
 
@@ -96,7 +96,7 @@ class StartTests(SessionCase):
         magnet = self.add(session, Magnet(InfoHash(b"h" * 20), peers=("10.0.0.9:6881",)))
         session.startService()
         self.network.advance(5)
-        states = [each.life.state for each in (running, resting, magnet)]
+        states = [each.state for each in (running, resting, magnet)]
         self.assertEqual(states, [State.DOWNLOADING, State.STOPPED, State.METADATA])
         self.assertEqual(self.tracker.ports, [6881])
         self.assertIn(("10.0.0.9", 6881), self.host.dialed)
@@ -110,7 +110,7 @@ class StartTests(SessionCase):
         session.startService()
         self.network.advance(5)
         self.assertEqual(session.torrents, (stopped,))
-        self.assertIs(stopped.life.state, State.STOPPED)
+        self.assertIs(stopped.state, State.STOPPED)
         self.assertEqual([each.running for each in self.remembered()], [False])
 
     def test_no_announce_goes_out_before_the_port_is_known(self):
@@ -122,11 +122,11 @@ class StartTests(SessionCase):
         later = self.add(session, torrent(content(1000), name="third", trackers=(TRACKER,)))
         self.network.advance(60)
         self.assertEqual(self.tracker.ports, [])
-        self.assertEqual({each.life.state for each in session.torrents}, {State.STOPPED})
+        self.assertEqual({each.state for each in session.torrents}, {State.STOPPED})
         opening.callback(None)
         self.network.advance(5)
         self.assertEqual(self.tracker.ports, [6881, 6881])
-        self.assertIs(later.life.state, State.DOWNLOADING)
+        self.assertIs(later.state, State.DOWNLOADING)
 
     def test_a_torrent_runs_once_it_is_remembered(self):
         session, jobs = self.session(), []
@@ -136,12 +136,12 @@ class StartTests(SessionCase):
             self.network.advance(60)
             self.assertNoResult(adding)
             (waiting,) = session.torrents
-            self.assertEqual((waiting.life.state, self.remembered()), (State.STOPPED, []))
+            self.assertEqual((waiting.state, self.remembered()), (State.STOPPED, []))
             while jobs:
                 jobs.pop(0)()
         self.assertIs(self.successResultOf(adding), waiting)
         self.assertEqual(len(self.remembered()), 1)
-        self.assertIsNot(waiting.life.state, State.STOPPED)
+        self.assertIsNot(waiting.state, State.STOPPED)
 
     def test_one_that_nobody_waits_for_any_more_runs_all_the_same(self):
         session, jobs = self.session(), []
@@ -152,7 +152,7 @@ class StartTests(SessionCase):
             self.failureResultOf(adding, CancelledError)
             jobs.pop(0)()
         self.network.advance(1)
-        self.assertIsNot(session.torrents[0].life.state, State.STOPPED)
+        self.assertIsNot(session.torrents[0].state, State.STOPPED)
 
     def test_one_removed_before_it_is_remembered_does_not_run(self):
         session, jobs = self.session(), []
@@ -167,7 +167,7 @@ class StartTests(SessionCase):
                     jobs.pop(0)()
         self.successResultOf(adding)
         self.successResultOf(removing)
-        self.assertEqual((torrent_.life.state, session.torrents), (State.STOPPED, ()))
+        self.assertEqual((torrent_.state, session.torrents), (State.STOPPED, ()))
         self.assertFalse(self.state.exists())
 
     def test_one_that_cannot_be_remembered_begins_all_the_same(self):
@@ -175,7 +175,7 @@ class StartTests(SessionCase):
         session.startService()
         with patch("os.fsync", side_effect=OSError(28, "No space left on device")):
             added = self.add(session)
-        self.assertIsNot(added.life.state, State.STOPPED)
+        self.assertIsNot(added.state, State.STOPPED)
 
     def test_without_a_port_torrents_run_and_announce_none(self):
         session = self.session()
@@ -183,7 +183,7 @@ class StartTests(SessionCase):
         with patch.object(Network, "listen", lambda *_: fail(NetworkError("0.0.0.0", "in use"))):
             session.startService()
         self.network.advance(5)
-        self.assertIs(added.life.state, State.DOWNLOADING)
+        self.assertIs(added.state, State.DOWNLOADING)
         self.assertEqual(set(self.tracker.ports), {0})
         self.failureResultOf(session.when_listening(), NetworkError)
 
@@ -194,7 +194,7 @@ class StartTests(SessionCase):
             session.startService()
         self.network.advance(5)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
-        self.assertIs(added.life.state, State.DOWNLOADING)
+        self.assertIs(added.state, State.DOWNLOADING)
 
     def test_what_was_added_before_the_start_holds_against_what_is_remembered(self):
         first = self.session()
@@ -239,7 +239,7 @@ class StopTests(SessionCase):
         self.network.result_of(session.stopService())
         self.network.advance(5)
         self.failureResultOf(waiting, NetworkError)
-        self.assertIs(added.life.state, State.STOPPED)
+        self.assertIs(added.state, State.STOPPED)
         self.assertEqual(self.tracker.ports, [])
 
     def test_the_last_states_are_written_in_a_thread(self):
@@ -283,7 +283,7 @@ class RestartTests(SessionCase):
         again = self.restart(session)
         self.network.advance(1)
         self.assertEqual([each.metainfo.info for each in again.torrents], [METAINFO.info, OTHER.info])
-        self.assertEqual({each.life.state for each in again.torrents}, {State.DOWNLOADING})
+        self.assertEqual({each.state for each in again.torrents}, {State.DOWNLOADING})
 
     def test_a_second_file_of_a_torrent_does_not_keep_a_session_from_starting(self):
         session = self.session()

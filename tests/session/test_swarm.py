@@ -57,7 +57,7 @@ class SwarmTests(SynchronousTestCase):
         swarm.add(seed, METAINFO)
         magnet = Magnet.parse(f"magnet:?xt=urn:btih:{METAINFO.info.info_hash}&x.pe=10.0.0.1:6881")
         fetching = swarm.add(leech, magnet)
-        self.assertIs(fetching.life.state, State.METADATA)
+        self.assertIs(fetching.state, State.METADATA)
         swarm.until_complete(fetching, limit=5)
         self.assertEqual(fetching.metainfo.info.raw, METAINFO.info.raw)
         self.assertEqual(swarm.data("10.0.0.2", METAINFO.info), DATA)
@@ -117,7 +117,7 @@ class SwarmTests(SynchronousTestCase):
         swarm.add(seed, METAINFO)
         fetching = swarm.add(leech, METAINFO)
         swarm.network.result_of(fetching.stop())
-        self.assertIs(fetching.life.state, State.STOPPED)
+        self.assertIs(fetching.state, State.STOPPED)
         fetching.start()
         leech.add_peers(fetching, ["10.0.0.1:6881"])
         swarm.until_complete(fetching)
@@ -131,11 +131,11 @@ class SettingsTests(SynchronousTestCase):
         budget = session.settings.disk.memory_budget
         one = swarm.add(session, METAINFO)
         swarm.network.advance(1)
-        self.assertEqual(one._content._picker.max_active, budget // 32768)
+        self.assertEqual(one._course.content._picker.max_active, budget // 32768)
         two = swarm.add(session, torrent(content(100_000, b"two"), piece_length=65536))
         swarm.network.advance(1)
-        self.assertEqual(one._content._picker.max_active, budget // 2 // 32768)
-        self.assertEqual(two._content._picker.max_active, budget // 2 // 65536)
+        self.assertEqual(one._course.content._picker.max_active, budget // 2 // 32768)
+        self.assertEqual(two._course.content._picker.max_active, budget // 2 // 65536)
         swarm.quiet()
 
     def test_new_settings_hold_at_once(self):
