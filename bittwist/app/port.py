@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bittwist.address import Address
 from bittwist.app.descriptors import within_limits
+from bittwist.errors import NetworkError, SessionError
 from bittwist.net.policy import NetworkSettings
-from bittwist.session import SessionSettings
+from bittwist.session import Session, SessionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,13 @@ class Port:
         if self.number is not None:
             usual = replace(usual, ports=(self.number,), any_port=False)
         return within_limits(usual)
+
+
+async def opened(session: Session) -> Address:
+    """Where the session listens; SessionError, naming the option, where it cannot."""
+    try:
+        return await session.when_listening()
+    except NetworkError as error:
+        # The session's reason names the port as well.
+        told = error.reason if error.reason.startswith(error.target) else str(error)
+        raise SessionError(f"{told} (--port takes another port; 0 is any free one)") from error

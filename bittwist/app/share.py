@@ -20,7 +20,7 @@ from twisted.web.static import Data
 from bittwist.address import Address
 from bittwist.app.giving import checked, seeding_session
 from bittwist.app.own_address import own_address
-from bittwist.app.port import Port
+from bittwist.app.port import Port, opened
 from bittwist.app.report import Report
 from bittwist.app.transfer import Goal, seeding
 from bittwist.app.watch import Watch
@@ -60,7 +60,7 @@ async def share(reactor: Any, path: Path, host: str, port: Port, http_port: int,
         located = locate(metainfo.info, path)
         session = seeding_session(reactor, replace(port, anywhere=everywhere), located)
         session.startService()
-        report.listening(await session.when_listening())
+        report.listening(await opened(session))
         torrent = await session.add(metainfo, located.root, force=True)
         await checked(reactor, torrent, path)
         for line in ("To fetch it elsewhere:", "", f"    bittwist download {shlex.quote(url)}", ""):

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
 from bittwist.app.giving import checked, seeding_session, whole
-from bittwist.app.port import Port
+from bittwist.app.port import Port, opened
 from bittwist.app.report import Report
 from bittwist.app.sources import find
 from bittwist.app.watch import Watch
@@ -115,7 +115,7 @@ async def _with(
     """Start the session, add the torrent, do the transfer and stop the session, whatever happens."""
     session.startService()
     try:
-        report.listening(await session.when_listening())
+        report.listening(await opened(session))
         torrent = await session.add(source, folder, force=force)
         session.add_peers(torrent, peers)
         await transfer(torrent)

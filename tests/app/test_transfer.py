@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import ServerFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app import share as share_module
@@ -169,6 +170,18 @@ class SeedTests(TransferTests):
         self.assertEqual(self.told("failed"), [f"{self.content / 'file-2'}: is not there with 40000 bytes"])
         self.assertEqual(self.told("listening"), [])
         self.assertFalse((self.content / "file-2").exists())
+
+    def test_a_busy_port_is_named_once_and_so_is_the_option(self) -> None:
+        self.torrent()
+        host = self.network.host("10.0.0.1")
+        host.listenTCP(7000, ServerFactory())
+        metainfo = Metainfo.parse((self.base / "share.torrent").read_bytes())
+        running = self.start(seed(host, metainfo, self.content, Port(None, 7000), (), self.report))
+        self.assertEqual(self.code(running), 1)
+        (told,) = self.told("failed")
+        self.assertEqual(told.count("0.0.0.0"), 1)
+        self.assertIn("0.0.0.0:7000: ", told)
+        self.assertIn("--port", told)
 
 
 class ShareTests(TransferTests):
