@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = group.main(args=arguments, prog_name="bittwist", standalone_mode=False)
     except click.ClickException as error:
+        error.message = "\n".join(map(printable, error.message.split("\n")))
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):

@@ -119,10 +119,15 @@ def seed(
     from bittwist.app.report import report
     from bittwist.app.run import run
     from bittwist.app.torrentfile import read_torrent
+    from bittwist.errors import BitTwistError
 
-    metainfo = read_torrent(torrent)
+    told = report(as_json)
+    try:
+        metainfo = read_torrent(torrent)
+    except BitTwistError as error:
+        told.failed(str(error))
+        told.close()
+        return 1
     return run(
-        lambda reactor: transfer.seed(
-            reactor, metainfo, Path(path).absolute(), Port(bind, port), peers, report(as_json)
-        )
+        lambda reactor: transfer.seed(reactor, metainfo, Path(path).absolute(), Port(bind, port), peers, told)
     )

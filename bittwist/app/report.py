@@ -78,6 +78,7 @@ class JsonReport:
 
     def failed(self, reason: str) -> None:
         self._print(event="failed", reason=reason)
+        click.echo(printable(f"Failed: {reason}"), err=True)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -352,6 +352,18 @@ def test_errors_hold_no_control_characters(bittwist, tmp_path):
     assert (failed.code, failed.err) == (1, "bittwist: a\ufffd[2Jb: No such file or directory\n")
 
 
+def test_a_seed_of_what_is_no_torrent_fails_in_an_event_too(bittwist, folder):
+    failed = bittwist("seed", folder / "a!", folder, "--json")
+    assert (failed.code, failed.json["event"]) == (1, "failed")
+    assert failed.err.startswith("Failed: ") and failed.json["reason"] in failed.err
+
+
+def test_usage_errors_hold_no_control_characters(bittwist):
+    wrong = bittwist("create", "a\x1b[2Jb")
+    assert wrong.code == 2
+    assert "\x1b" not in wrong.err
+
+
 def test_show_imports_neither_twisted_nor_the_storage():
     code = (
         "import sys; sys.argv = ['bittwist', 'show', 'magnet:?xt=urn:btih:' + 'ab' * 20]\n"
