@@ -53,7 +53,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", type=int, default=1024, metavar="MIB")
+    parser.add_argument("--size", type=int, default=4096, metavar="MIB")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--disk", type=Path, metavar="FOLDER", help="files go here instead of /dev/shm")

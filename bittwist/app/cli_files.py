@@ -212,7 +212,7 @@ def verify(torrent: str, path: str, threads: int | None, as_json: bool) -> int:
     PATH is the shared file or folder, or the folder that holds it.
     """
     from bittwist.app.hashing_progress import hashing_progress
-    from bittwist.storage.hashing import verify as compare
+    from bittwist.storage.comparing import verify as compare
 
     check_no_url(torrent)
     metainfo = read_torrent(torrent)

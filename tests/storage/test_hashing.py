@@ -16,7 +16,8 @@ from bittwist.errors import StorageError
 from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.storage import hashing
-from bittwist.storage.hashing import Verdict, create_torrent, hash_tree, scan, verify
+from bittwist.storage.comparing import Verdict, verify
+from bittwist.storage.hashing import create_torrent, hash_tree, scan
 from bittwist.storage.locate import locate
 from tests.storage.torrents import content_of, make_info
 

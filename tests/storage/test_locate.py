@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.metainfo.files import safe_paths
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.metainfo import Metainfo
-from bittwist.storage.hashing import create_torrent, verify
+from bittwist.storage.comparing import verify
+from bittwist.storage.hashing import create_torrent
 from bittwist.storage.locate import locate
 from tests.storage.torrents import make_info
 
