@@ -38,6 +38,7 @@ bench: $(TOOLS)  ## the figures of docs/measurements.md, measured here (about 15
 	$(BIN)/python -m bench.transfer --disk . --runs 3 --only bittwist,libtorrent,libtorrent-tuned
 	$(BIN)/python -m bench.swarm
 	$(BIN)/python -m bench.create
+	$(BIN)/python -m bench.floor
 
 soak: $(TOOLS)  ## the hostile-input tests at full size, with their ceilings in time and memory
 	BITTWIST_SOAK=1 $(BIN)/python -m pytest -k "not interop"
