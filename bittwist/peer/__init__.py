@@ -4,7 +4,8 @@
 utp, net, errors, address.
 """
 
-from bittwist.peer.protocol import Callbacks, PeerFactory, PeerProtocol
+from bittwist.peer.callbacks import Callbacks
+from bittwist.peer.protocol import PeerFactory, PeerProtocol
 from bittwist.peer.settings import PeerSettings
 
 __all__ = ["Callbacks", "PeerFactory", "PeerProtocol", "PeerSettings"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, cast
-from typing import Protocol as Seam
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime, ITCPTransport
@@ -23,6 +22,7 @@ from bittwist.metainfo.infohash import InfoHash
 from bittwist.net import bulk
 from bittwist.net.bulk import Bulk
 from bittwist.net.throttle import UNLIMITED, Allowance
+from bittwist.peer.callbacks import Callbacks, Lookup
 from bittwist.peer.patience import Patience
 from bittwist.peer.plain import Plain
 from bittwist.peer.reading import Reading
@@ -33,27 +33,7 @@ from bittwist.wire.messages import KeepAlive, Message
 from bittwist.wire.runs import Block, BlockData, Pieces, Requests
 from bittwist.wire.standing import Standing
 
-
-class Callbacks(Seam):
-    """What a user of the protocol brings: one object for each torrent, or one for all.
-
-    Two more methods are called where they exist: `settled(peer)` after the messages of each turn, and
-    `drained(peer)` when `PeerProtocol.unsent` has fallen below the low mark. With `takes_runs` set, Piece and
-    Request messages that come in a row are handed to `received` together, as `wire.runs` values: faster.
-    """
-
-    def handshaken(self, peer: PeerProtocol, handshake: Handshake) -> None:
-        """The peer is there; a bitfield is sent from here, or never."""
-
-    def received(self, peer: PeerProtocol, message: Message) -> None:
-        """One message. The block of a `Piece` is valid until this returns."""
-
-    def lost(self, peer: PeerProtocol, reason: Exception) -> None:
-        """The connection is gone; nothing follows. Also instead of `handshaken`, if we dialed."""
-
-
 P = ParamSpec("P")
-Lookup = Callable[[InfoHash], Callbacks | None]
 
 
 class PeerProtocol(Protocol):
