@@ -69,7 +69,7 @@ def decode_announce_query(query: bytes) -> AnnounceRequest:
         uploaded=_number(given, "uploaded", 0),
         downloaded=_number(given, "downloaded", 0),
         left=UNKNOWN_LEFT if given.get(b"left") == b"-1" else _number(given, "left", UNKNOWN_LEFT),
-        # BEP 3 knows three events, BEP 21 adds "paused"; a word we do not know is a regular announce.
+        # A word we do not know is a regular announce.
         event=_EVENTS.get(given.get(b"event", b""), Event.NONE),
         # -1 is "as you like" in the UDP form (BEP 15), and some clients say so here.
         numwant=None if given.get(b"numwant", b"-1") == b"-1" else _number(given, "numwant", 0),

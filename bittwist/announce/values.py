@@ -17,6 +17,7 @@ class Event(Enum):
     STARTED = "started"
     COMPLETED = "completed"
     STOPPED = "stopped"
+    PAUSED = "paused"  # a partial seed: it has all it wants, and not all there is (BEP 21)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,12 @@ class AnnounceResponse:
 
 @dataclass(frozen=True, slots=True)
 class ScrapeEntry:
-    """The size of one swarm (BEP 48): seeds, downloads ever completed, leeches."""
+    """The size of one swarm (BEP 48): seeds, downloads ever completed, leeches.
+
+    `downloaders` are the leeches that are no partial seeds (BEP 21); None where nobody counts them apart.
+    """
 
     complete: int = 0
     downloaded: int = 0
     incomplete: int = 0
+    downloaders: int | None = None

@@ -5,8 +5,28 @@ mounts in any Site. May import metainfo, announce and net. Importing klein insta
 tracker.resource does, and only `Tracker.resource()` imports that.
 """
 
-from bittwist.tracker.interfaces import IAnnounceHook, ISwarmStore, SwarmAnswer
+from bittwist.tracker.interfaces import (
+    AnnounceHook,
+    Arrival,
+    Front,
+    IAnnounceHook,
+    ISwarmStore,
+    Reply,
+    SwarmAnswer,
+    Totals,
+)
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.tracker import Tracker
 
-__all__ = ["IAnnounceHook", "ISwarmStore", "SwarmAnswer", "Tracker", "TrackerSettings"]
+__all__ = [
+    "AnnounceHook",
+    "Arrival",
+    "Front",
+    "IAnnounceHook",
+    "ISwarmStore",
+    "Reply",
+    "SwarmAnswer",
+    "Totals",
+    "Tracker",
+    "TrackerSettings",
+]

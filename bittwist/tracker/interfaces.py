@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Interface, implementer
 
 from bittwist.announce.values import AnnounceRequest, ScrapeEntry
+
+
+class Front(Enum):
+    """The way a request came in by; the value is its name in statistics."""
+
+    HTTP = "http"
+    UDP = "udp"
+    WEBSOCKET = "ws"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a request came in: by which front, from which host, with which credentials.
+
+    `host` is who asks, as the transport or a trusted proxy says. `passkey` is the part of the path that is
+    not "announce" or "scrape"; `token` is the parameter `jwt`. Over UDP both come by BEP 41.
+    """
+
+    front: Front
+    host: str
+    passkey: str | None = None
+    token: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +52,33 @@ class SwarmAnswer:
         return tuple(self.peer_ids[start : start + 20] for start in range(0, len(self.peer_ids), 20))
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a front tells the peer; intervals are seconds."""
+
+    swarm: SwarmAnswer
+    interval: int
+    min_interval: int
+    external_ip: str | None = None
+    warning: str | None = None
+    tracker_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much a store holds: swarms, and their peers as seeds and leeches."""
+
+    torrents: int = 0
+    seeds: int = 0
+    leeches: int = 0
+
+
 class ISwarmStore(Interface):
-    """Who is in which swarm. It answers at once, or with a Deferred.
+    """Who is in which swarm. Each method answers at once, or with a Deferred.
 
     A peer is (info hash, address, port); peer id and key are not identity. Clock and random are given to
-    the constructor.
+    the constructor. A store that also provides IService is started and stopped with its tracker.
+    `bittwist.testing.stores` holds the tests that every store passes.
     """
 
     def announce(request: AnnounceRequest) -> SwarmAnswer | Deferred[SwarmAnswer]:
@@ -46,9 +91,38 @@ class ISwarmStore(Interface):
     def scrape(info_hashes: Sequence[bytes]) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
         """The size of each of these swarms; zeros where it knows none."""
 
+    def totals() -> Totals | Deferred[Totals]:
+        """How much the store holds, roughly where exactness would cost."""
+
+    def largest(count: int) -> list[tuple[bytes, ScrapeEntry]] | Deferred[list[tuple[bytes, ScrapeEntry]]]:
+        """At most `count` swarms, those with the most peers first."""
+
+    def forget(info_hash: bytes) -> Deferred[None] | None:
+        """Drop this swarm and all its peers."""
+
 
 class IAnnounceHook(Interface):
-    """Asked about every announce, before the store."""
+    """Asked about every announce and scrape before the store, and told of every announce after it."""
 
-    def announcing(request: AnnounceRequest) -> Deferred[None] | None:
+    def announcing(request: AnnounceRequest, arrival: Arrival) -> Deferred[None] | None:
         """Return to let it pass; raise (or fail with) TrackerFailure: the peer's user reads its reason."""
+
+    def announced(request: AnnounceRequest, arrival: Arrival, answer: SwarmAnswer) -> str | None:
+        """The announce was answered. A text that is returned goes to the peer as a warning. Never raises."""
+
+    def scraping(info_hashes: Sequence[bytes], arrival: Arrival) -> Deferred[None] | None:
+        """As `announcing`, for a scrape."""
+
+
+@implementer(IAnnounceHook)
+class AnnounceHook:
+    """Lets everything pass: to inherit from, and override what matters."""
+
+    def announcing(self, request: AnnounceRequest, arrival: Arrival) -> Deferred[None] | None:
+        return None
+
+    def announced(self, request: AnnounceRequest, arrival: Arrival, answer: SwarmAnswer) -> str | None:
+        return None
+
+    def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> Deferred[None] | None:
+        return None

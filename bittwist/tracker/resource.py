@@ -28,8 +28,7 @@ from bittwist.announce.http import (
 from bittwist.announce.values import AnnounceRequest, AnnounceResponse, ScrapeEntry
 from bittwist.errors import TrackerFailure
 from bittwist.metainfo.compact import unpack
-from bittwist.tracker.interfaces import SwarmAnswer
-from bittwist.tracker.settings import TrackerSettings
+from bittwist.tracker.interfaces import Arrival, Front, Reply
 
 if TYPE_CHECKING:
     from klein._app import KleinRenderable
@@ -42,14 +41,12 @@ _log = Logger()
 class Tracked(Protocol):
     """What the front needs of a tracker."""
 
-    settings: TrackerSettings
-
     def locate(self, host: str, request: AnnounceRequest) -> Address: ...
 
-    def announce(self, request: AnnounceRequest) -> SwarmAnswer | Deferred[SwarmAnswer]: ...
+    def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]: ...
 
     def scrape(
-        self, info_hashes: tuple[bytes, ...]
+        self, info_hashes: tuple[bytes, ...], arrival: Arrival
     ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]: ...
 
 
@@ -104,38 +101,18 @@ class _Routes:
 
     def _announce(self, request: IRequest) -> bytes | Deferred[bytes]:
         asked = decode_announce_query(_query(request))
-        client = request.getClientAddress()
-        host = getattr(client, "host", None)
-        if not isinstance(host, str):
-            raise TrackerFailure("the tracker cannot see your address: its front does not pass it on")
-        asked = replace(asked, address=self._tracker.locate(host, asked))
-        answer = self._tracker.announce(asked)
-        if isinstance(answer, Deferred):
-            return answer.addCallback(self._encode, asked)
-        return self._encode(answer, asked)
+        arrival = _arrival(request)
+        asked = replace(asked, address=self._tracker.locate(arrival.host, asked))
+        reply = self._tracker.announce(asked, arrival)
+        if isinstance(reply, Deferred):
+            return reply.addCallback(_encode, asked)
+        return _encode(reply, asked)
 
     def _scrape(self, request: IRequest) -> bytes | Deferred[bytes]:
-        entries = self._tracker.scrape(decode_scrape_query(_query(request)))
+        entries = self._tracker.scrape(decode_scrape_query(_query(request)), _arrival(request))
         if isinstance(entries, Deferred):
             return entries.addCallback(encode_scrape_response)
         return encode_scrape_response(entries)
-
-    def _encode(self, answer: SwarmAnswer, asked: AnnounceRequest) -> bytes:
-        settings = self._tracker.settings
-        lonely = not (asked.is_seed or answer.peers4 or answer.peers6)
-        interval = min(settings.interval, settings.lonely_interval) if lonely else settings.interval
-        response = AnnounceResponse(
-            interval=interval,
-            min_interval=min(settings.min_interval, interval),
-            complete=answer.complete,
-            incomplete=answer.incomplete,
-            downloaded=answer.downloaded,
-            external_ip=asked.address.host if settings.external_ip and asked.address else None,
-        )
-        if asked.compact:
-            return encode_compact_response(response, answer.peers4, answer.peers6)
-        peers = (*unpack(answer.peers4, 6), *unpack(answer.peers6, 18))
-        return encode_announce_response(replace(response, peers=peers, peer_ids=answer.ids()), asked)
 
     def _reply(
         self, request: IRequest, answer: Callable[[IRequest], bytes | Deferred[bytes]]
@@ -157,6 +134,31 @@ def _failed(failure: Failure) -> bytes:
     return encode_failure(
         TrackerFailure("the tracker had an error of its own; try again later", OUR_FAULT_RETRY)
     )
+
+
+def _arrival(request: IRequest) -> Arrival:
+    host = getattr(request.getClientAddress(), "host", None)
+    if not isinstance(host, str):
+        raise TrackerFailure("the tracker cannot see your address: its front does not pass it on")
+    return Arrival(Front.HTTP, host)
+
+
+def _encode(reply: Reply, asked: AnnounceRequest) -> bytes:
+    swarm = reply.swarm
+    response = AnnounceResponse(
+        interval=reply.interval,
+        min_interval=reply.min_interval,
+        complete=swarm.complete,
+        incomplete=swarm.incomplete,
+        downloaded=swarm.downloaded,
+        external_ip=reply.external_ip,
+        warning=reply.warning,
+        tracker_id=reply.tracker_id,
+    )
+    if asked.compact:
+        return encode_compact_response(response, swarm.peers4, swarm.peers6)
+    peers = (*unpack(swarm.peers4, 6), *unpack(swarm.peers6, 18))
+    return encode_announce_response(replace(response, peers=peers, peer_ids=swarm.ids()), asked)
 
 
 def _query(request: IRequest) -> bytes:

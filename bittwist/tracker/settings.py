@@ -24,8 +24,10 @@ class TrackerSettings:
     answered for its first `max_scrape` hashes. One address may be `peers_per_address` peers of a torrent;
     then its oldest goes. A tracker that holds `max_torrents` swarms or `max_peers` peers takes no new ones.
     An announce's own `ip` is believed where it comes from a network of `trust_ip_from`. With `external_ip` a
-    peer is told its address (BEP 24). With `seeds_meet_seeds` seeds are told of seeds too: aria2 says left=0
-    while it knows no metadata.
+    peer is told its address (BEP 24). `jitter` is the share of the interval that is added by chance.
+    `warning` and `tracker_id` go with every reply, unless empty. `hybrids` are pairs "V1:V2" of info hashes
+    (hexadecimal; the v2 one whole or truncated) whose peers are one swarm. With `seeds_meet_seeds` seeds
+    are told of seeds too: aria2 says left=0 while it knows no metadata.
     """
 
     interval: int = DEFAULT_INTERVAL
@@ -41,6 +43,10 @@ class TrackerSettings:
     max_peers: int = 2_000_000  # about 160 bytes each
     trust_ip_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     external_ip: bool = True
+    jitter: float = 0.1
+    warning: str = ""
+    tracker_id: str = ""
+    hybrids: tuple[str, ...] = ()
     seeds_meet_seeds: bool = False
 
     def __post_init__(self) -> None:
@@ -58,10 +64,13 @@ class TrackerSettings:
         for key, (least, most) in bounds.items():
             if not least <= getattr(self, key) <= most:
                 raise ValueError(key, f"must be {least} to {most}")
-        try:
-            self.trusted_networks()
-        except ValueError as error:
-            raise ValueError("trust_ip_from", str(error)) from error
+        if not 0 <= self.jitter <= 1:
+            raise ValueError("jitter", "must be 0 to 1")
+        for key, read in (("trust_ip_from", self.trusted_networks), ("hybrids", self.one_swarm)):
+            try:
+                read()
+            except ValueError as error:
+                raise ValueError(key, str(error)) from error
 
     @property
     def expire_after(self) -> float:
@@ -70,3 +79,13 @@ class TrackerSettings:
 
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(text) for text in self.trust_ip_from)
+
+    def one_swarm(self) -> dict[bytes, bytes]:
+        """For each v2 hash of `hybrids`, truncated, the v1 hash that its swarm is kept under."""
+        found: dict[bytes, bytes] = {}
+        for pair in self.hybrids:
+            v1, colon, v2 = pair.partition(":")
+            if not colon or len(v1) != 40 or len(v2) not in (40, 64):
+                raise ValueError(f"{pair!r} is not V1:V2, of 40 and 64 (or 40) hexadecimal digits")
+            found[bytes.fromhex(v2)[:20]] = bytes.fromhex(v1)
+        return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from heapq import nlargest
 from random import Random
 
 from zope.interface import implementer
 
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
-from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer
+from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer, Totals
 from bittwist.tracker.peers import PackedPeers
 from bittwist.tracker.settings import TrackerSettings
 
@@ -84,6 +85,22 @@ class Swarms:
     def scrape(self, info_hashes: Sequence[bytes]) -> dict[bytes, ScrapeEntry]:
         """As ISwarmStore says."""
         return {info_hash: self._entry(info_hash) for info_hash in info_hashes}
+
+    def totals(self) -> Totals:
+        """As ISwarmStore says."""
+        seeds = sum(swarm.complete for swarm in self._swarms.values())
+        return Totals(len(self._swarms), seeds, self._peers - seeds)
+
+    def largest(self, count: int) -> list[tuple[bytes, ScrapeEntry]]:
+        """As ISwarmStore says."""
+        found = nlargest(count, self._swarms.items(), lambda item: item[1].complete + item[1].incomplete)
+        return [(info_hash, self._entry(info_hash)) for info_hash, _ in found]
+
+    def forget(self, info_hash: bytes) -> None:
+        """As ISwarmStore says."""
+        swarm = self._swarms.pop(info_hash, None)
+        if swarm is not None:
+            self._peers -= swarm.complete + swarm.incomplete
 
     def sweep(self) -> Iterator[None]:
         """Drop the peers who stayed away, a step at a time: iterate to the end, other work in between."""

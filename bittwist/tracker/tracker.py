@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
 from bittwist.address import Address
-from bittwist.announce.values import AnnounceRequest, ScrapeEntry
+from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
+from bittwist.errors import TrackerFailure
 from bittwist.tracker.access import peer_address
-from bittwist.tracker.interfaces import IAnnounceHook, ISwarmStore, SwarmAnswer
+from bittwist.tracker.interfaces import Arrival, IAnnounceHook, ISwarmStore, Reply, SwarmAnswer
 from bittwist.tracker.settings import TrackerSettings
+from bittwist.tracker.statistics import Statistics
 from bittwist.tracker.swarms import Swarms
 
 SWEEP_EVERY = 30.0  # seconds between the passes that drop peers who stayed away
@@ -37,11 +39,14 @@ class Tracker(Service):
         random: Random | None = None,
     ) -> None:
         self._reactor = reactor
+        self._random = random or Random()
         self.settings = settings or TrackerSettings()
-        self._swarms = Swarms(reactor.seconds, random or Random(), self.settings) if store is None else None
-        self._store: ISwarmStore = store if store is not None else ISwarmStore(self._swarms)
-        self._hooks = tuple(hooks)
+        self.statistics = Statistics()
+        self._swarms = Swarms(reactor.seconds, self._random, self.settings) if store is None else None
+        self.store: ISwarmStore = store if store is not None else ISwarmStore(self._swarms)
+        self.hooks = tuple(hooks)
         self._trusted = self.settings.trusted_networks()
+        self._one_swarm = self.settings.one_swarm()
         self._sweep: Iterator[None] = iter(())
         self._next_step: IDelayedCall | None = None
 
@@ -49,6 +54,7 @@ class Tracker(Service):
         """From now on, these settings."""
         self.settings = settings
         self._trusted = settings.trusted_networks()
+        self._one_swarm = settings.one_swarm()
         if self._swarms is not None:
             self._swarms.settings = settings
 
@@ -56,23 +62,38 @@ class Tracker(Service):
         """The address of the peer whose request came from `host`."""
         return peer_address(host, request, self._trusted)
 
-    def announce(self, request: AnnounceRequest) -> SwarmAnswer | Deferred[SwarmAnswer]:
+    def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]:
         """Note the peer and choose others for it; `request.address` is set. TrackerFailure where refused."""
-        settings = self.settings
-        wanted = settings.numwant if request.numwant is None else min(request.numwant, settings.max_numwant)
-        request = replace(request, numwant=wanted)
-        for position, hook in enumerate(self._hooks):
-            verdict = hook.announcing(request)
-            if isinstance(verdict, Deferred):
-                later = self._announce_later(request, verdict, self._hooks[position + 1 :])
-                return Deferred.fromCoroutine(later)
-        return self._store.announce(request)
+        began = self._reactor.seconds()
+        request = self._bounded(request)
+        try:
+            for position, hook in enumerate(self.hooks):
+                verdict = hook.announcing(request, arrival)
+                if isinstance(verdict, Deferred):
+                    later = self._announce_later(request, arrival, verdict, self.hooks[position + 1 :])
+                    return self._counted(Deferred.fromCoroutine(later), request, arrival, began)
+            answer = self.store.announce(request)
+        except Exception as error:
+            self._count(request, arrival, error, began)
+            raise
+        if isinstance(answer, Deferred):
+            return self._counted(answer.addCallback(self._reply, request, arrival), request, arrival, began)
+        reply = self._reply(answer, request, arrival)
+        self._count(request, arrival, None, began)
+        return reply
 
     def scrape(
-        self, info_hashes: Sequence[bytes]
+        self, info_hashes: Sequence[bytes], arrival: Arrival
     ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
         """The sizes of the first `max_scrape` of these swarms."""
-        return self._store.scrape(info_hashes[: self.settings.max_scrape])
+        info_hashes = info_hashes[: self.settings.max_scrape]
+        self.statistics.scraped(arrival.front)
+        for position, hook in enumerate(self.hooks):
+            verdict = hook.scraping(info_hashes, arrival)
+            if isinstance(verdict, Deferred):
+                later = self._scrape_later(info_hashes, arrival, verdict, self.hooks[position + 1 :])
+                return Deferred.fromCoroutine(later)
+        return self._scrape(info_hashes)
 
     def resource(self) -> IResource:
         """The tracker over HTTP, to mount in any Site: as its root, or as "announce" (and "scrape")."""
@@ -82,6 +103,8 @@ class Tracker(Service):
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        if IService.providedBy(self.store):
+            self.store.startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self._swarms is not None:
             self._next_step = self._reactor.callLater(SWEEP_EVERY, self._begin_sweep, self._swarms)
 
@@ -90,18 +113,98 @@ class Tracker(Service):
         if self._next_step is not None:
             self._next_step.cancel()
             self._next_step = None
-        return succeed(None)
+        return maybeDeferred(self.store.stopService if IService.providedBy(self.store) else lambda: None)
+
+    def _bounded(self, request: AnnounceRequest) -> AnnounceRequest:
+        settings = self.settings
+        wanted = settings.numwant if request.numwant is None else min(request.numwant, settings.max_numwant)
+        info_hash = self._one_swarm.get(request.info_hash, request.info_hash)
+        if wanted == request.numwant and info_hash is request.info_hash:
+            return request
+        return replace(request, info_hash=info_hash, numwant=wanted)
+
+    def _reply(self, answer: SwarmAnswer, request: AnnounceRequest, arrival: Arrival) -> Reply:
+        settings = self.settings
+        warning: str | None = settings.warning or None
+        for hook in self.hooks:
+            warning = hook.announced(request, arrival, answer) or warning
+        lonely = (
+            not (request.is_seed or answer.peers4 or answer.peers6) and request.event is not Event.STOPPED
+        )
+        interval = settings.interval
+        if lonely and settings.lonely_interval < interval:
+            interval = settings.lonely_interval
+        elif settings.jitter:
+            # Peers that came together shall not come back together.
+            interval += int(self._random.random() * settings.jitter * interval)
+        return Reply(
+            swarm=answer,
+            interval=interval,
+            min_interval=min(settings.min_interval, interval),
+            external_ip=request.address.host if settings.external_ip and request.address else None,
+            warning=warning,
+            tracker_id=settings.tracker_id.encode() or None,
+        )
+
+    def _scrape(
+        self, info_hashes: Sequence[bytes]
+    ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
+        if not self._one_swarm:
+            return self.store.scrape(info_hashes)
+        held = {info_hash: self._one_swarm.get(info_hash, info_hash) for info_hash in info_hashes}
+        entries = self.store.scrape(tuple(dict.fromkeys(held.values())))
+        if isinstance(entries, Deferred):
+            return entries.addCallback(_under_their_names, held)
+        return _under_their_names(entries, held)
 
     async def _announce_later(
-        self, request: AnnounceRequest, verdict: Deferred[None], hooks: Sequence[IAnnounceHook]
-    ) -> SwarmAnswer:
+        self,
+        request: AnnounceRequest,
+        arrival: Arrival,
+        verdict: Deferred[None],
+        hooks: Sequence[IAnnounceHook],
+    ) -> Reply:
         await verdict
         for hook in hooks:
-            after = hook.announcing(request)
+            after = hook.announcing(request, arrival)
             if isinstance(after, Deferred):
                 await after
-        answer = self._store.announce(request)
-        return await answer if isinstance(answer, Deferred) else answer
+        answer = self.store.announce(request)
+        if isinstance(answer, Deferred):
+            answer = await answer
+        return self._reply(answer, request, arrival)
+
+    async def _scrape_later(
+        self,
+        info_hashes: Sequence[bytes],
+        arrival: Arrival,
+        verdict: Deferred[None],
+        hooks: Sequence[IAnnounceHook],
+    ) -> dict[bytes, ScrapeEntry]:
+        await verdict
+        for hook in hooks:
+            after = hook.scraping(info_hashes, arrival)
+            if isinstance(after, Deferred):
+                await after
+        entries = self._scrape(info_hashes)
+        return await entries if isinstance(entries, Deferred) else entries
+
+    def _counted(
+        self, reply: Deferred[Reply], request: AnnounceRequest, arrival: Arrival, began: float
+    ) -> Deferred[Reply]:
+        def count(result: object) -> object:
+            self._count(request, arrival, getattr(result, "value", None), began)
+            return result
+
+        return reply.addBoth(count)
+
+    def _count(
+        self, request: AnnounceRequest, arrival: Arrival, error: Exception | None, began: float
+    ) -> None:
+        outcome = (
+            "answered" if error is None else "refused" if isinstance(error, TrackerFailure) else "failed"
+        )
+        self.statistics.announced(arrival.front, request, outcome, self._reactor.seconds() - began)
 
     def _begin_sweep(self, swarms: Swarms) -> None:
         self._sweep = swarms.sweep()
@@ -112,3 +215,9 @@ class Tracker(Service):
             self._next_step = self._reactor.callLater(0, self._continue_sweep, swarms)
             return
         self._next_step = self._reactor.callLater(SWEEP_EVERY, self._begin_sweep, swarms)
+
+
+def _under_their_names(
+    entries: dict[bytes, ScrapeEntry], held: dict[bytes, bytes]
+) -> dict[bytes, ScrapeEntry]:
+    return {info_hash: entries[name] for info_hash, name in held.items()}
