@@ -25,6 +25,8 @@ PROGRAMS = {  # program: the Debian package it is in
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
 }
 MODULES = {"libtorrent": "libtorrent"}  # module: the PyPI package of the extra `partners`
 
