@@ -1,10 +1,13 @@
 """The other programs that tests and benchmarks talk to: which are here, and how to install them on Debian.
 
+What npm brings is named in npm/package.json and lies in npm/node_modules.
+
 Standard library only, so that it runs before anything is installed:
 `python -m tests.interop.partners install` (root) or `… check`; both exit 1 when one is missing at the end.
 """
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -27,8 +30,14 @@ PROGRAMS = {  # program: the Debian package it is in
     "setpriv": "util-linux",
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
+    "node": "nodejs",
+    "npm": "npm",
+    "chromium": "chromium",
+    "nginx": "nginx",
 }
-MODULES = {"libtorrent": "libtorrent"}  # module: the PyPI package of the extra `partners`
+MODULES = {"libtorrent": "libtorrent", "playwright": "playwright"}  # as above; the extra `partners` of PyPI
+NPM = Path(__file__).with_name("npm")
+PACKAGES = ("webtorrent", "bittorrent-tracker")  # of npm
 
 POLICY = Path("/usr/sbin/policy-rc.d")  # Debian asks it before it starts a service
 KEPT = POLICY.with_name("policy-rc.d.before-bittwist")
@@ -40,7 +49,19 @@ def present(name: str) -> bool:
         return os.geteuid() == 0
     if name in MODULES:
         return importlib.util.find_spec(name) is not None
+    if name in PACKAGES:
+        return installed(name)
     return program(name) is not None
+
+
+def installed(name: str) -> bool:
+    """Is this package of npm here, in the version that is asked for?"""
+    wanted = json.loads((NPM / "package.json").read_text())["dependencies"][name]
+    try:
+        found = json.loads((NPM / "node_modules" / name / "package.json").read_text())["version"]
+    except FileNotFoundError:
+        return False
+    return bool(found == wanted)
 
 
 def program(name: str) -> str | None:
@@ -50,7 +71,7 @@ def program(name: str) -> str | None:
 
 def missing() -> list[str]:
     """What is not here, by name."""
-    return [name for name in (*PROGRAMS, *MODULES) if not present(name)]
+    return [name for name in (*PROGRAMS, *MODULES, *PACKAGES) if not present(name)]
 
 
 @contextmanager
@@ -69,7 +90,14 @@ def services_kept_from_starting() -> Iterator[None]:
 
 
 def install() -> None:
-    """Install the missing Debian packages."""
+    """Install what is missing: Debian's packages, then those of npm."""
+    install_programs()
+    if program("npm") is not None and not all(present(name) for name in PACKAGES):
+        # No package's script runs; those that would build or fetch something native are done without.
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], check=True, cwd=NPM)
+
+
+def install_programs() -> None:
     wanted = sorted({package for name, package in PROGRAMS.items() if not present(name)})
     if not wanted:
         return
@@ -93,7 +121,7 @@ def main(arguments: list[str]) -> int:
     if lacking:
         print("missing partners: " + ", ".join(lacking), file=sys.stderr)
         return 1
-    print("partners: " + ", ".join((*PROGRAMS, *MODULES)))
+    print("partners: " + ", ".join((*PROGRAMS, *MODULES, *PACKAGES)))
     return 0
 
 
