@@ -4,6 +4,8 @@ from bittwist.announce.query import (
     decode_announce_query,
     decode_scrape_query,
     encode_announce_url,
+    read_announce,
+    read_query,
     scrape_url,
 )
 from bittwist.announce.reply import (
@@ -27,5 +29,7 @@ __all__ = [
     "encode_compact_response",
     "encode_failure",
     "encode_scrape_response",
+    "read_announce",
+    "read_query",
     "scrape_url",
 ]

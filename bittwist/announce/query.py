@@ -52,13 +52,23 @@ def scrape_url(tracker_url: str, info_hashes: Iterable[bytes]) -> str | None:
 
 
 def decode_announce_query(query: bytes) -> AnnounceRequest:
-    """Read what stands behind the `?`; TrackerFailure names the parameter that cannot be used.
+    """Read what stands behind the `?`; TrackerFailure names the parameter that cannot be used."""
+    return read_announce(read_query(query))
 
-    Where a parameter is repeated the first counts; parameters nobody knows are passed over.
-    """
+
+def read_query(query: bytes) -> dict[bytes, bytes]:
+    """The parameters by name. Where one is repeated the first counts."""
     given: dict[bytes, bytes] = {}
     for name, value in _parameters(query):
         given.setdefault(name, value)
+    return given
+
+
+def read_announce(given: dict[bytes, bytes]) -> AnnounceRequest:
+    """The announce in these parameters; those nobody knows are passed over.
+
+    TrackerFailure names the parameter that cannot be used.
+    """
     port = _number(given, "port", None)
     if not 0 < port <= 65535:
         raise TrackerFailure(f"port: {port} is not in 1 to 65535")

@@ -71,16 +71,8 @@ def decode_announce_response(body: bytes) -> AnnounceResponse:
 
 
 def encode_scrape_response(entries: Mapping[bytes, ScrapeEntry]) -> bytes:
-    """The reply to a scrape (BEP 48)."""
-    files = {
-        info_hash: {
-            b"complete": entry.complete,
-            b"downloaded": entry.downloaded,
-            b"incomplete": entry.incomplete,
-        }
-        for info_hash, entry in entries.items()
-    }
-    return encode({b"files": files})
+    """The reply to a scrape (BEP 48), with the downloaders where they are counted (BEP 21)."""
+    return encode({b"files": {info_hash: _size(entry) for info_hash, entry in entries.items()}})
 
 
 def decode_scrape_response(body: bytes) -> dict[bytes, ScrapeEntry]:
@@ -93,6 +85,7 @@ def decode_scrape_response(body: bytes) -> dict[bytes, ScrapeEntry]:
             complete=_count(entry.get(b"complete")) or 0,
             downloaded=_count(entry.get(b"downloaded")) or 0,
             incomplete=_count(entry.get(b"incomplete")) or 0,
+            downloaders=_count(entry.get(b"downloaders")),
         )
         for info_hash, entry in files.items()
         if len(info_hash) == 20 and isinstance(entry, dict)
@@ -121,6 +114,17 @@ def _reply(response: AnnounceResponse) -> dict[bytes, Value]:
     reply: dict[bytes, Value] = {b"interval": response.interval}
     reply.update((key, value) for key, value in optional.items() if value is not None)
     return reply
+
+
+def _size(entry: ScrapeEntry) -> dict[bytes, Value]:
+    size: dict[bytes, Value] = {
+        b"complete": entry.complete,
+        b"downloaded": entry.downloaded,
+        b"incomplete": entry.incomplete,
+    }
+    if entry.downloaders is not None:
+        size[b"downloaders"] = entry.downloaders
+    return size
 
 
 def _dictionaries(peers: tuple[Address, ...], peer_ids: tuple[bytes, ...]) -> Iterator[Value]:

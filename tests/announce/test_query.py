@@ -136,12 +136,16 @@ class DecodeTests(TestCase):
         self.assertEqual(decode_announce_query(GOOD + b"&port=1").port, 6881)
 
     def test_what_is_missing_or_unknown_is_read_kindly(self) -> None:
-        bare = b"info_hash=" + b"h" * 20 + b"&peer_id=" + b"p" * 20 + b"&port=1&&=&x&event=paused&numwant=-1"
+        bare = b"info_hash=" + b"h" * 20 + b"&peer_id=" + b"p" * 20 + b"&port=1&&=&x&event=resumed&numwant=-1"
         request = decode_announce_query(bare)
         self.assertIs(request.event, Event.NONE)
         self.assertIsNone(request.numwant)
         self.assertTrue(request.compact)
         self.assertFalse(request.is_seed, "a peer that does not say what is left has not got everything")
+
+    def test_a_partial_seed_says_that_it_is_paused(self) -> None:
+        """BEP 21."""
+        self.assertIs(decode_announce_query(GOOD + b"&event=paused").event, Event.PAUSED)
 
     def test_an_unknown_rest_is_a_leech(self) -> None:
         self.assertFalse(decode_announce_query(GOOD.replace(b"left=1", b"left=-1")).is_seed)

@@ -45,7 +45,7 @@ responses = st.builds(
     tracker_id=st.none() | st.binary(max_size=20),
     external_ip=st.none() | st.just("192.0.2.1") | st.just("2001:db8::9"),
 )
-entries = st.builds(ScrapeEntry, *[st.integers(0, 2**63 - 1)] * 3)
+entries = st.builds(ScrapeEntry, *[st.integers(0, 2**63 - 1)] * 3, downloaders=counts)
 
 
 class RoundTripTests(TestCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import quote_from_bytes
 
@@ -27,9 +28,20 @@ from bittwist.announce.values import AnnounceRequest, AnnounceResponse, Event, S
 from bittwist.errors import RemoteProtocolError, TrackerFailure
 from bittwist.metainfo.bencode import decode
 from bittwist.net.site import make_site
-from bittwist.tracker import IAnnounceHook, ISwarmStore, SwarmAnswer, Tracker, TrackerSettings
+from bittwist.tracker import (
+    AnnounceHook,
+    Arrival,
+    Front,
+    IAnnounceHook,
+    ISwarmStore,
+    Reply,
+    SwarmAnswer,
+    Tracker,
+    TrackerSettings,
+)
 from tests.scale import SEED, runs
 
+STEADY = TrackerSettings(jitter=0)
 REQUEST = AnnounceRequest(b"h" * 20, b"p" * 20, 6881, left=1)
 
 
@@ -40,7 +52,7 @@ def leech(number: int) -> AnnounceRequest:
 class TrackerTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.tracker = Tracker(self.clock)
+        self.tracker = Tracker(self.clock, STEADY)
         self.site = make_site(self.clock, self.tracker.resource())
 
     def fetch(
@@ -193,24 +205,77 @@ class MountTests(TrackerTestCase):
         self.assertEqual(self.fetch("/tracker", site=site)[0], 404)
 
     def test_elsewhere_there_is_nothing(self) -> None:
-        for target in ("/", "/x", "/announce/x", "/announcex", "/%ff", "/%00"):
+        for target in ("/", "/x", "/x/y", "/announce/x/y", "/announcex", "/announce/", "/%ff", "/%00"):
             status, body = self.fetch(target)
             self.assertEqual(status, 404, target)
             self.assertNotIn(b"Traceback", body)
 
 
+class CredentialTests(TrackerTestCase):
+    """What a private tracker's hooks are shown."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.hook = Hook(*[None] * 20)
+        self.tracker = Tracker(self.clock, STEADY, hooks=[self.hook])
+        self.site = make_site(self.clock, self.tracker.resource())
+        self.query = encode_announce_url("/", REQUEST)[1:]
+
+    def credentials(self) -> tuple[str | None, bytes | None]:
+        arrival = self.hook.arrivals[-1]
+        self.assertEqual((arrival.front, arrival.host), (Front.HTTP, "192.0.2.1"))
+        return arrival.passkey, arrival.token
+
+    def test_the_passkey_stands_before_or_behind_the_word(self) -> None:
+        for path, passkey in {
+            "/announce": None,
+            "/announce/s3cret": "s3cret",
+            "/s3cret/announce": "s3cret",
+            "/s3%63ret/announce": "s3cret",
+        }.items():
+            self.assertEqual(self.fetch(path + self.query)[0], 200, path)
+            self.assertEqual(self.credentials(), (passkey, None), path)
+        for path, passkey in {
+            "/scrape": None,
+            "/scrape/s3cret": "s3cret",
+            "/s3cret/scrape": "s3cret",
+        }.items():
+            self.assertEqual(self.fetch(f"{path}?info_hash={'h' * 20}&jwt=abc")[0], 200, path)
+            self.assertEqual(self.credentials(), (passkey, b"abc"), path)
+
+    def test_the_passkey_stands_behind_a_mount_too(self) -> None:
+        root = Resource()
+        for name in (b"announce", b"scrape", b"tracker"):
+            root.putChild(name, self.tracker.resource())
+        site = Site(root, reactor=self.clock)  # type: ignore[no-untyped-call]
+        for path in ("/announce/s3cret", "/tracker/announce/s3cret", "/tracker/s3cret/announce"):
+            self.assertEqual(self.fetch(path + self.query, site=site)[0], 200, path)
+            self.assertEqual(self.credentials(), ("s3cret", None), path)
+        self.fetch(f"/scrape/s3cret?info_hash={'h' * 20}", site=site)
+        self.assertEqual(self.credentials(), ("s3cret", None))
+
+    def test_the_token_is_the_first_parameter_jwt(self) -> None:
+        self.fetch(f"/announce{self.query}&jwt=a.b%2Dc&jwt=x")
+        self.assertEqual(self.credentials(), (None, b"a.b-c"))
+
+
 @implementer(IAnnounceHook)
-class Hook:
+class Hook(AnnounceHook):
     def __init__(self, *verdicts: Deferred[None] | Exception | None) -> None:
         self.verdicts = list(verdicts)
         self.asked: list[AnnounceRequest] = []
+        self.arrivals: list[Arrival] = []
 
-    def announcing(self, request: AnnounceRequest) -> Deferred[None] | None:
+    def announcing(self, request: AnnounceRequest, arrival: Arrival) -> Deferred[None] | None:
         self.asked.append(request)
+        self.arrivals.append(arrival)
         verdict = self.verdicts.pop(0)
         if isinstance(verdict, Exception):
             raise verdict
         return verdict
+
+    def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> None:
+        self.arrivals.append(arrival)
 
 
 @implementer(ISwarmStore)
@@ -254,13 +319,16 @@ class HookTests(TrackerTestCase):
         second: Deferred[None] = Deferred()
         later = Hook(second)
         tracker = self.with_hooks(Hook(None), Hook(first), later)
-        answer = tracker.announce(replace(REQUEST, address=Address("192.0.2.1", 1)))
+        arrival = Arrival(Front.HTTP, "192.0.2.1")
+        answer = tracker.announce(replace(REQUEST, address=Address("192.0.2.1", 1)), arrival)
         assert isinstance(answer, Deferred)
         self.assertNoResult(answer)
         self.assertEqual(later.asked, [])
         first.callback(None)
         second.callback(None)
-        self.assertEqual(self.successResultOf(answer), SwarmAnswer(incomplete=1))
+        reply = self.successResultOf(answer)
+        assert isinstance(reply, Reply)
+        self.assertEqual(reply.swarm, SwarmAnswer(incomplete=1))
 
     def test_a_store_may_answer_later(self) -> None:
         self.tracker = Tracker(self.clock, store=LaterStore(SwarmAnswer(complete=7)))
@@ -307,14 +375,14 @@ class ServiceTests(TrackerTestCase):
 
     def test_new_settings_hold_at_once(self) -> None:
         self.tracker.apply(
-            TrackerSettings(interval=900, lonely_interval=900, external_ip=False, trust_ip_from=())
+            replace(STEADY, interval=900, lonely_interval=900, external_ip=False, trust_ip_from=())
         )
         response = self.announce(replace(REQUEST, ip="203.0.113.7"), "127.0.0.1")
         self.assertEqual((response.interval, response.external_ip), (900, None))
 
     def test_a_leech_that_is_told_of_nobody_is_asked_back_soon_but_never_later_than_others(self) -> None:
         for interval, lonely in ((900, 60), (30, 30)):
-            self.tracker.apply(TrackerSettings(interval=interval, min_interval=10))
+            self.tracker.apply(TrackerSettings(interval=interval, min_interval=10, jitter=0))
             host = f"192.0.2.{lonely}"
             self.assertEqual(self.announce(REQUEST, host).interval, lonely)
             self.assertEqual(self.announce(leech(2), "192.0.2.9").interval, interval)
