@@ -91,18 +91,27 @@ def generate(random: Callable[[int], bytes]) -> bytes:
 
 def client_name(peer_id: bytes) -> str:
     """The client and version a peer id claims, as text to show; its first 8 bytes, escaped, where unknown."""
+    named = _named(peer_id)
+    return " ".join(filter(None, named)) if named else _escaped(peer_id[:8])
+
+
+def client_software(peer_id: bytes) -> str | None:
+    """The client alone, without a version: one of at most a hundred names. None where unknown."""
+    named = _named(peer_id)
+    return named[0] if named else None
+
+
+def _named(peer_id: bytes) -> tuple[str, str] | None:
     text = peer_id[:20].decode("latin-1")
-    return _azureus(text) or _dashed(text) or _shadow(text) or _singular(peer_id) or _escaped(peer_id[:8])
+    return _azureus(text) or _dashed(text) or _shadow(text) or _singular(peer_id)
 
 
-def _azureus(text: str) -> str | None:
+def _azureus(text: str) -> tuple[str, str] | None:
     if len(text) < 8 or text[0] != "-" or text[1:3] not in _AZUREUS:
         return None
     name, style = _AZUREUS[text[1:3]]
     version = _version(style, text[3:9])
-    if version is None:
-        return None
-    return f"{name} {version}" if version else name
+    return None if version is None else (name, version)
 
 
 def _version(style: str, digits: str) -> str | None:
@@ -162,43 +171,43 @@ def _transmission(digits: str) -> str | None:
     return ".".join(map(str, numbers)) + suffix
 
 
-def _dashed(text: str) -> str | None:
+def _dashed(text: str) -> tuple[str, str] | None:
     """`M4-3-6--`: a letter, then numbers parted by dashes."""
     for prefix, name in _DASHED.items():
         match = re.match(re.escape(prefix) + r"(\d{1,2})-(\d{1,2})-(\d{1,2})-", text)
         if match:
-            return f"{name} {'.'.join(match.groups())}"
+            return name, ".".join(match.groups())
     return None
 
 
-def _shadow(text: str) -> str | None:
+def _shadow(text: str) -> tuple[str, str] | None:
     """`S58B-----`: a letter, up to five base-64 digits of version, dashes."""
     match = re.match(r"([A-Z])([0-9A-Za-z.]{1,5})-{3,}", text)
     if match is None or match[1] not in _SHADOW or match.end() < 9:
         return None
-    return f"{_SHADOW[match[1]]} {'.'.join(str(_number(digit) or 0) for digit in match[2])}"
+    return _SHADOW[match[1]], ".".join(str(_number(digit) or 0) for digit in match[2])
 
 
-def _singular(peer_id: bytes) -> str | None:
+def _singular(peer_id: bytes) -> tuple[str, str] | None:
     """Those with a style of their own (BEP 20, end)."""
     if peer_id.startswith((b"exbc", b"FUTB")) and len(peer_id) >= 10:
         name = "BitLord" if peer_id[6:10] == b"LORD" else "BitComet"
-        return f"{name} {peer_id[4]}.{peer_id[5]:02}"
+        return name, f"{peer_id[4]}.{peer_id[5]:02}"
     if match := re.match(rb"FD(\d)", peer_id):
-        return f"Free Download Manager {match[1].decode()}"
+        return "Free Download Manager", match[1].decode()
     if match := re.match(rb"TIX(\d\d)(\d\d)", peer_id):
-        return f"Tixati {int(match[1])}.{match[2].decode()}"
+        return "Tixati", f"{int(match[1])}.{match[2].decode()}"
     if match := re.match(rb"XBT(\d)(\d)(\d)([d-])", peer_id):
         debug = " (debug)" if match[4] == b"d" else ""
-        return f"XBT Client {b'.'.join(match.groups()[:3]).decode()}{debug}"
+        return "XBT Client", b".".join(match.groups()[:3]).decode() + debug
     if match := re.match(rb"OP(\d{4})", peer_id):
-        return f"Opera (build {match[1].decode()})"
+        return "Opera", f"(build {match[1].decode()})"
     if match := re.match(rb"-ML(\d[\d.]{0,8})-", peer_id):
-        return f"MLdonkey {match[1].decode()}"
+        return "MLdonkey", match[1].decode()
     if peer_id.startswith(b"AZ2500BT"):
-        return "BitTyrant 1.1"
+        return "BitTyrant", "1.1"
     if peer_id.startswith(b"346------"):
-        return "TorrenTopia 1.90"
+        return "TorrenTopia", "1.90"
     return None
 
 

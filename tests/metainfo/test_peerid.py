@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bittwist.metainfo.peerid import client_name, generate
+from bittwist.metainfo.peerid import client_name, client_software, generate
 from tests.metainfo.vectors import load
 
 
@@ -36,6 +36,22 @@ def test_the_examples_of_bep_20(case):
 )
 def test_clients_are_named_by_either_style(start, client):
     assert client_name(start.ljust(20, b"x")) == client
+
+
+@pytest.mark.parametrize(
+    ("start", "software"),
+    [
+        (b"-qB4650-", "qBittorrent"),
+        (b"-UT355S-", "µTorrent"),
+        (b"A2-1-36-0-", "aria2"),
+        (b"T03I-----", "BitTornado"),
+        (b"OP1234", "Opera"),
+        (b"-ZZ1234-", None),
+        (b"", None),
+    ],
+)
+def test_the_software_is_the_name_without_a_version(start, software):
+    assert client_software(start.ljust(20, b"x") if start else start) == software
 
 
 def test_ours_are_20_bytes_named_and_random():
