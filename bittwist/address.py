@@ -45,6 +45,13 @@ class Address:
         host, port = split_host_port(text)
         return cls(host, port)
 
+    @classmethod
+    def known(cls, host: str, port: int, packed: bytes) -> Address:
+        """An address whose every form is known to be right: nothing is checked or computed again."""
+        address = cls.__new__(cls)
+        vars(address).update(host=host, port=port, packed=packed)
+        return address
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"
 

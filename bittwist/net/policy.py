@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
     IProtocolFactory,
+    IReactorSocket,
     IReactorUDP,
     IResolutionReceiver,
     IStreamServerEndpoint,
@@ -34,6 +35,7 @@ from zope.interface import implementer
 
 from bittwist.address import Address, fold
 from bittwist.errors import NetworkError
+from bittwist.net.datagrams import open_datagram_socket
 
 MAX_ADDRESSES = 8  # of one name: what a hostile zone lists beyond that is not tried
 MAX_DATAGRAM = 8192  # no protocol here sends longer ones; Twisted's own default
@@ -159,12 +161,29 @@ class Network:
             return fail(NetworkError(description, f"not an endpoint to listen on ({problem})"))
         return endpoint.listen(factory).addErrback(_as_network_error, description)
 
-    def listen_udp(self, host: str, port: int, protocol: DatagramProtocol) -> IListeningPort:
-        """Open a UDP port; raises NetworkError."""
-        reactor = cast(IReactorUDP, self._reactor)
+    def listen_udp(
+        self,
+        host: str,
+        port: int,
+        protocol: DatagramProtocol,
+        *,
+        shared: bool = False,
+        receive_buffer: int = 0,
+    ) -> IListeningPort:
+        """Open a UDP port; raises NetworkError.
+
+        With `shared` other processes can have it too. A `receive_buffer` (bytes) is asked of the system; a
+        port with one of these that is open for "::" takes no IPv4.
+        """
         try:
-            return reactor.listenUDP(port, protocol, interface=host, maxPacketSize=MAX_DATAGRAM)
-        except error.CannotListenError as problem:
+            if not shared and not receive_buffer:
+                plain = cast(IReactorUDP, self._reactor)
+                return plain.listenUDP(port, protocol, interface=host, maxPacketSize=MAX_DATAGRAM)
+            with open_datagram_socket(host, port, shared=shared, receive_buffer=receive_buffer) as opened:
+                # The reactor takes a copy.
+                adopting = cast(IReactorSocket, self._reactor)
+                return adopting.adoptDatagramPort(opened.fileno(), opened.family, protocol, MAX_DATAGRAM)
+        except (error.CannotListenError, OSError) as problem:
             raise NetworkError(_place(host, port), reason_of(problem)) from problem
 
     def resolve(self, name: str) -> Deferred[tuple[str, ...]]:

@@ -37,7 +37,7 @@ class TrackerSettings:
     max_numwant: int = (
         74  # 74 peers fill a UDP reply that no network splits (BEP 15): one rule for both forms
     )
-    max_scrape: int = 50
+    max_scrape: int = 74  # what one UDP datagram asks about (BEP 15): one rule for both forms
     peers_per_address: int = 64  # a large household, or a small office, behind one address
     max_torrents: int = 500_000  # with max_peers it bounds memory: about 1 KiB a swarm
     max_peers: int = 2_000_000  # about 160 bytes each
