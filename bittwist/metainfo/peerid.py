@@ -80,6 +80,8 @@ _SHADOW = {
     "U": "UPnP NAT BitTorrent",
 }
 _DASHED = {"M": "BitTorrent", "Q": "Queen Bee", "A2-": "aria2"}
+_DASHED_STYLE = re.compile(r"(M|Q|A2-)(\d{1,2}-\d{1,2}-\d{1,2})-")
+_SHADOW_STYLE = re.compile(r"([A-Z])([0-9A-Za-z.]{1,5})-{3,}")
 _STAGES = {"A": " (Alpha)", "B": " (Beta)"}
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -173,16 +175,13 @@ def _transmission(digits: str) -> str | None:
 
 def _dashed(text: str) -> tuple[str, str] | None:
     """`M4-3-6--`: a letter, then numbers parted by dashes."""
-    for prefix, name in _DASHED.items():
-        match = re.match(re.escape(prefix) + r"(\d{1,2})-(\d{1,2})-(\d{1,2})-", text)
-        if match:
-            return name, ".".join(match.groups())
-    return None
+    match = _DASHED_STYLE.match(text)
+    return (_DASHED[match[1]], match[2].replace("-", ".")) if match else None
 
 
 def _shadow(text: str) -> tuple[str, str] | None:
     """`S58B-----`: a letter, up to five base-64 digits of version, dashes."""
-    match = re.match(r"([A-Z])([0-9A-Za-z.]{1,5})-{3,}", text)
+    match = _SHADOW_STYLE.match(text)
     if match is None or match[1] not in _SHADOW or match.end() < 9:
         return None
     return _SHADOW[match[1]], ".".join(str(_number(digit) or 0) for digit in match[2])
