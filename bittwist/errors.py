@@ -121,6 +121,22 @@ class DuplicateTorrent(SessionError):
         self.info_hash = info_hash
 
 
+class AccessError(BitTwistError):
+    """A tracker's users or torrents cannot be changed so; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotThere(AccessError):
+    """No user or torrent of that name is there."""
+
+
+class AlreadyThere(AccessError):
+    """A user or torrent of that name is there."""
+
+
 class ConfigError(BitTwistError):
     """A setting cannot be used: the `file` (or "command line"), the `key`, and why."""
 
