@@ -25,13 +25,15 @@ class Arrival:
     """How a request came in: by which front, from which host, with which credentials.
 
     `host` is who asks, as the transport or a trusted proxy says. `passkey` is the part of the path that is
-    not "announce" or "scrape"; `token` is the parameter `jwt`. Over UDP both come by BEP 41.
+    not "announce" or "scrape"; `token` is the parameter `jwt`. Over UDP both come by BEP 41. `connection` is
+    what a browser's place in a swarm lives with: who comes by one is kept in no store (tracker.browsers).
     """
 
     front: Front
     host: str
     passkey: str | None = None
     token: bytes | None = None
+    connection: object | None = None
 
 
 @dataclass(frozen=True, slots=True)

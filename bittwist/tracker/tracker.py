@@ -15,6 +15,7 @@ from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.access import peer_address
+from bittwist.tracker.browsers import Browsers
 from bittwist.tracker.interfaces import Arrival, IAnnounceHook, ISwarmStore, Reply, SwarmAnswer
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.statistics import Statistics
@@ -43,6 +44,7 @@ class Tracker(Service):
         self.settings = settings or TrackerSettings()
         self.statistics = Statistics()
         self._swarms = Swarms(reactor.seconds, self._random, self.settings) if store is None else None
+        self.browsers = Browsers(self._random, self.settings)
         self.store: ISwarmStore = store if store is not None else ISwarmStore(self._swarms)
         self.hooks = tuple(hooks)
         self._trusted = self.settings.trusted_networks()
@@ -55,6 +57,7 @@ class Tracker(Service):
         self.settings = settings
         self._trusted = settings.trusted_networks()
         self._one_swarm = settings.one_swarm()
+        self.browsers.settings = settings
         if self._swarms is not None:
             self._swarms.settings = settings
 
@@ -72,7 +75,7 @@ class Tracker(Service):
                 if isinstance(verdict, Deferred):
                     later = self._announce_later(request, arrival, verdict, self.hooks[position + 1 :])
                     return self._counted(Deferred.fromCoroutine(later), request, arrival, began)
-            answer = self.store.announce(request)
+            answer = self._ask(request, arrival)
         except Exception as error:
             self._count(request, arrival, error, began)
             raise
@@ -94,6 +97,10 @@ class Tracker(Service):
                 later = self._scrape_later(info_hashes, arrival, verdict, self.hooks[position + 1 :])
                 return Deferred.fromCoroutine(later)
         return self._scrape(info_hashes)
+
+    def swarm(self, info_hash: bytes) -> bytes:
+        """The hash under which the peers of this one are kept: its own, but for hybrids."""
+        return self._one_swarm.get(info_hash, info_hash)
 
     def resource(self) -> IResource:
         """The tracker over HTTP, to mount in any Site: as its root, or as "announce" (and "scrape")."""
@@ -118,18 +125,30 @@ class Tracker(Service):
     def _bounded(self, request: AnnounceRequest) -> AnnounceRequest:
         settings = self.settings
         wanted = settings.numwant if request.numwant is None else min(request.numwant, settings.max_numwant)
-        info_hash = self._one_swarm.get(request.info_hash, request.info_hash)
+        info_hash = self.swarm(request.info_hash)
         if wanted == request.numwant and info_hash is request.info_hash:
             return request
         return replace(request, info_hash=info_hash, numwant=wanted)
 
+    def _ask(self, request: AnnounceRequest, arrival: Arrival) -> SwarmAnswer | Deferred[SwarmAnswer]:
+        if arrival.connection is None:
+            return self.store.announce(request)
+        self.browsers.announce(arrival.connection, request)
+        entries = self.store.scrape((request.info_hash,))
+        if isinstance(entries, Deferred):
+            return entries.addCallback(_size_of, request.info_hash)
+        return _size_of(entries, request.info_hash)
+
     def _reply(self, answer: SwarmAnswer, request: AnnounceRequest, arrival: Arrival) -> Reply:
         settings = self.settings
+        answer = self.browsers.counted(answer, request.info_hash)
         warning: str | None = settings.warning or None
         for hook in self.hooks:
             warning = hook.announced(request, arrival, answer) or warning
         lonely = (
-            not (request.is_seed or answer.peers4 or answer.peers6) and request.event is not Event.STOPPED
+            not (request.is_seed or answer.peers4 or answer.peers6)
+            and arrival.connection is None  # a browser is told of nobody: offers come to it
+            and request.event is not Event.STOPPED
         )
         interval = settings.interval
         if lonely and settings.lonely_interval < interval:
@@ -150,12 +169,15 @@ class Tracker(Service):
         self, info_hashes: Sequence[bytes]
     ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
         if not self._one_swarm:
-            return self.store.scrape(info_hashes)
+            entries = self.store.scrape(info_hashes)
+            if isinstance(entries, Deferred):
+                return entries.addCallback(self.browsers.scraped)
+            return self.browsers.scraped(entries)
         held = {info_hash: self._one_swarm.get(info_hash, info_hash) for info_hash in info_hashes}
         entries = self.store.scrape(tuple(dict.fromkeys(held.values())))
         if isinstance(entries, Deferred):
-            return entries.addCallback(_under_their_names, held)
-        return _under_their_names(entries, held)
+            return entries.addCallback(self.browsers.scraped).addCallback(_under_their_names, held)
+        return _under_their_names(self.browsers.scraped(entries), held)
 
     async def _announce_later(
         self,
@@ -169,7 +191,7 @@ class Tracker(Service):
             after = hook.announcing(request, arrival)
             if isinstance(after, Deferred):
                 await after
-        answer = self.store.announce(request)
+        answer = self._ask(request, arrival)
         if isinstance(answer, Deferred):
             answer = await answer
         return self._reply(answer, request, arrival)
@@ -215,6 +237,11 @@ class Tracker(Service):
             self._next_step = self._reactor.callLater(0, self._continue_sweep, swarms)
             return
         self._next_step = self._reactor.callLater(SWEEP_EVERY, self._begin_sweep, swarms)
+
+
+def _size_of(entries: dict[bytes, ScrapeEntry], info_hash: bytes) -> SwarmAnswer:
+    entry = entries[info_hash]
+    return SwarmAnswer(entry.complete, entry.incomplete, entry.downloaded)
 
 
 def _under_their_names(
