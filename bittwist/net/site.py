@@ -1,25 +1,31 @@
 """The front every HTTP server of ours has: deadlines, caps, and who the client is. Nothing of BitTorrent.
 
 Twisted's own time-out counts idle time, so a client that sends a byte now and then holds its connection for
-ever, and bodies may be of any size. Here headers and bodies have deadlines in total and a body a limit.
+ever, and bodies may be of any size. Here headers, bodies and the taking of replies have deadlines in total
+and a body a limit; net.channel keeps them for each connection.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from bittwist.address import fold
+from bittwist.net.channel import DeadlineChannel
+from bittwist.net.deadlines import Deadlines
+from bittwist.net.forwarded import HEADERS, X_FORWARDED_FOR, named_by
+from bittwist.net.quick import Quick, QuickChannel
+
+SINCERE = 1.0  # seconds in which the headers of nearly everybody arrive; who takes longer is shed first
+SPARE_DESCRIPTORS = 128  # logs, listening ports, a store's, and connections shed that are not closed yet
 
 _log = Logger()
 
@@ -28,25 +34,33 @@ _log = Logger()
 class SiteSettings:
     """How patient a front is. ValueError(key, reason) where a setting cannot be used.
 
-    Deadlines are seconds for the whole of the headers, and of the body; `idle_timeout` is for a kept
-    connection between requests. `max_body` is bytes. Of the addresses (or networks) in `trusted_proxies`
-    the X-Forwarded-For header is believed, and they may hold any number of connections.
+    Deadlines are seconds for the whole of the headers, of the body, and for taking what was answered;
+    `idle_timeout` is for a kept connection between requests. `max_body` is bytes. Beyond `max_connections`
+    (or the process's descriptors) whoever makes us wait longest gives way to who comes. Of the addresses (or
+    networks) in `trusted_proxies` the header `proxy_header` is believed, X-Forwarded-For or Forwarded, and
+    they may hold any number of connections. Only the one they do set: the other is passed on from clients.
     """
 
     header_deadline: float = 10.0
     body_deadline: float = 10.0
+    response_deadline: float = 30.0
     idle_timeout: float = 60.0
     max_body: int = 64 << 10  # announces have none; a form posted by mistake is smaller
     connections_per_address: int = 128  # hundreds of people share one address behind a carrier's NAT
+    max_connections: int = 20_000  # about 2 KiB each
     trusted_proxies: tuple[str, ...] = ()
+    proxy_header: str = X_FORWARDED_FOR
     log_requests: bool = False  # a public tracker would write nothing else
 
     def __post_init__(self) -> None:
-        for key in ("header_deadline", "body_deadline", "idle_timeout", "connections_per_address"):
+        positive = ("header_deadline", "body_deadline", "response_deadline", "idle_timeout")
+        for key in (*positive, "connections_per_address", "max_connections"):
             if not getattr(self, key) > 0:
                 raise ValueError(key, "must be more than 0")
         if self.max_body < 0:
             raise ValueError("max_body", "must be 0 or more")
+        if self.proxy_header not in HEADERS:
+            raise ValueError("proxy_header", f"must be {' or '.join(HEADERS)}")
         try:
             self.proxy_networks()
         except ValueError as error:
@@ -56,63 +70,98 @@ class SiteSettings:
         return tuple(ip_network(text) for text in self.trusted_proxies)
 
 
-def make_site(reactor: IReactorTime, resource: IResource, settings: SiteSettings | None = None) -> SiteFront:
-    """A factory that serves `resource`, to listen with."""
-    return SiteFront(reactor, resource, settings or SiteSettings())
+def make_site(
+    reactor: IReactorTime,
+    resource: IResource,
+    settings: SiteSettings | None = None,
+    quick: Quick | None = None,
+) -> SiteFront:
+    """A factory that serves `resource`, to listen with.
+
+    `quick` is asked first about each plain GET (net.quick), without a Request being made for it: what it
+    answers must be what the resource would.
+    """
+    return SiteFront(reactor, resource, settings or SiteSettings(), quick)
 
 
 class SiteFront(Site):
-    """A Site with the bounds of its settings. Owns the count of connections from each address."""
+    """A Site with the bounds of its settings. Owns the counts of connections, and who is waited for."""
 
-    def __init__(self, reactor: IReactorTime, resource: IResource, settings: SiteSettings) -> None:
+    def __init__(
+        self, reactor: IReactorTime, resource: IResource, settings: SiteSettings, quick: Quick | None = None
+    ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]  # untyped in Twisted
-            resource,
-            parsePOSTFormSubmission=False,
-            timeout=settings.idle_timeout,
-            reactor=reactor,
+            resource, parsePOSTFormSubmission=False, reactor=reactor
         )
         self.settings = settings
+        # A log has a line for each request, which only a Request can write.
+        self.quick = None if settings.log_requests else quick
+        self.heads = Deadlines(reactor, settings.header_deadline, DeadlineChannel.too_late)
+        self.bodies = Deadlines(reactor, settings.body_deadline, DeadlineChannel.too_late)
+        self.idle = Deadlines(reactor, settings.idle_timeout, DeadlineChannel.idle_too_long)
+        self.replies = Deadlines(reactor, settings.response_deadline, DeadlineChannel.too_late)
+        self.proxy_header = settings.proxy_header.lower().encode()
+        self._room = settings.max_connections
         self._proxies = settings.proxy_networks()
-        self._connections: Counter[str] = Counter()
+        self._open = 0
+        self._connections: dict[str, int] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]  # HTTP/1.1
-        host = _host(addr)
-        if host is not None and not self._is_proxy(host):
-            if self._connections[host] >= self.settings.connections_per_address:
-                return None  # which closes it
-            self._connections[host] += 1
+        host = host_of(addr)
+        held = 0 if host is None else self._connections.get(host, 0)
+        if host is not None and held >= self.settings.connections_per_address and not self.is_proxy(host):
+            return None  # which closes it
+        if self._open >= self._room and not self._shed():
+            return None
+        self._open += 1
+        if host is not None:
+            self._connections[host] = held + 1
         # Not by Twisted's chooser between HTTP/1.1 and HTTP/2: deadlines are kept for the one.
-        channel = DeadlineChannel(self, host)
+        channel = (DeadlineChannel if self.quick is None else QuickChannel)(self, host)
         channel.requestFactory = _ForwardedRequest
         return channel
 
     def gone(self, host: str | None) -> None:
         """A connection from this address has ended."""
-        if host is not None and host in self._connections:
-            self._connections[host] -= 1
-            if not self._connections[host]:
+        self._open -= 1
+        if host is not None:
+            left = self._connections[host] - 1
+            if left:
+                self._connections[host] = left
+            else:
                 del self._connections[host]
 
     def client(self, peer: IAddress | None, forwarded: Sequence[bytes]) -> IAddress | None:
-        """Who sends a request: the peer, or whom a proxy we trust names.
+        """Who sends a request: the peer, or whom a proxy we trust names."""
+        host = host_of(peer)
+        if not forwarded or host is None or not self.is_proxy(host):
+            return peer
+        named = self.client_host(host, forwarded)
+        if named == host:
+            return peer
+        return IPv6Address("TCP", named, 0) if ":" in named else IPv4Address("TCP", named, 0)
+
+    def client_host(self, proxy: str, forwarded: Sequence[bytes]) -> str:
+        """The client's host, by the word of a proxy we trust.
 
         Each proxy adds at the end whom it heard from, so that from the end the first one which is no proxy
         of ours is the client; what stands before it the client may have made up.
         """
-        host = _host(peer)
-        if not forwarded or host is None or not self._is_proxy(host):
-            return peer
-        for text in reversed(b",".join(forwarded).split(b",")):
-            try:
-                host = fold(text.strip().decode("ascii"))
-            except ValueError:
-                return peer
-            if not self._is_proxy(host):
+        named = proxy
+        for named in named_by(self.settings.proxy_header, forwarded):
+            if not self.is_proxy(named):
                 break
-        return IPv6Address("TCP", host, 0) if ":" in host else IPv4Address("TCP", host, 0)
+        return named
+
+    def is_proxy(self, host: str) -> bool:
+        return bool(self._proxies) and any(ip_address(host) in network for network in self._proxies)
 
     def startFactory(self) -> None:
         """Twisted would keep a clock for its log's lines, each second; there are none."""
+        soft, _ = getrlimit(RLIMIT_NOFILE)
+        if soft != RLIM_INFINITY:
+            # Without this the system decides who is turned away: everybody.
+            self._room = max(1, min(self.settings.max_connections, soft - SPARE_DESCRIPTORS))
 
     def stopFactory(self) -> None:
         """Nothing was started."""
@@ -122,7 +171,7 @@ class SiteFront(Site):
         if self.settings.log_requests:
             _log.info(
                 "{client} {method} {path} {status}",
-                client=_host(request.getClientAddress()),
+                client=host_of(request.getClientAddress()),
                 method=request.method.decode("ascii", "replace"),
                 path=request.path.decode("ascii", "backslashreplace"),
                 status=request.code,
@@ -131,99 +180,31 @@ class SiteFront(Site):
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
 
-    def _is_proxy(self, host: str) -> bool:
-        return bool(self._proxies) and any(ip_address(host) in network for network in self._proxies)
-
-
-class DeadlineChannel(HTTPChannel):
-    """An HTTP connection whose client must get to the end of what it says in time, and within bounds."""
-
-    transport: ITCPTransport
-
-    def __init__(self, site: SiteFront, host: str | None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        self.site = self.factory = site
-        self.timeOut = site.settings.idle_timeout  # type: ignore[assignment]  # takes fractions as well
-        self._host = host
-        self._deadline: IDelayedCall | None = None
-        self._body: int | None = None  # bytes of a body received so far; None where none is under way
-        self._refused = False
-
-    def connectionMade(self) -> None:
-        super().connectionMade()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        self._expect_within(self.site.settings.header_deadline)
-
-    def callLater(self, delay: float, late: Callable[..., object], *args: object) -> IDelayedCall:
-        """What Twisted's idle time-out counts with."""
-        return self.site.reactor.callLater(delay, late, *args)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._refused:
-            return
-        if self._deadline is None and not self.requests:  # the first bytes of a further request
-            self._expect_within(self.site.settings.header_deadline)
-        super().dataReceived(data)  # type: ignore[no-untyped-call]  # untyped in Twisted
-
-    def allHeadersReceived(self) -> None:
-        self._expect_within(None)
-        if self.length is not None and self.length > self.site.settings.max_body:
-            self._refuse()
-            return
-        super().allHeadersReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        if self.length != 0:
-            self._body = 0
-            self._expect_within(self.site.settings.body_deadline)
-
-    def rawDataReceived(self, data: bytes) -> None:
-        if self._body is not None:
-            # Counted with the chunks' own framing, which a client can make as long as it likes.
-            self._body += len(data)
-            if self.length is None and self._body > self.site.settings.max_body:
-                self._refuse()
-        if not self._refused:
-            super().rawDataReceived(data)
-
-    def allContentReceived(self) -> None:
-        self._body = None
-        self._expect_within(None)
-        super().allContentReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted gives a default
-        self._expect_within(None)
-        self.site.gone(self._host)
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # untyped in Twisted
-
-    def _expect_within(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if seconds is not None:
-            self._deadline = self.site.reactor.callLater(seconds, self._too_late)
-
-    def _too_late(self) -> None:
-        self._deadline = None
-        self._refused = True
-        self.transport.abortConnection()
-
-    def _refuse(self) -> None:
-        self._refused = True
-        self._expect_within(None)
-        self.transport.write(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    def _shed(self) -> bool:
+        """Close the connection that makes us wait longest; whether there is one."""
+        slowest = (
+            self.heads.longest(SINCERE)
+            or self.idle.longest()
+            or self.heads.longest()
+            or self.bodies.longest()
+            or self.replies.longest()
         )
-        self.loseConnection()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        if slowest is not None:
+            slowest.too_late()
+        return slowest is not None
 
 
 class _ForwardedRequest(Request):
     """A request that knows about proxies."""
 
     def getClientAddress(self) -> IAddress | None:
-        forwarded = self.requestHeaders.getRawHeaders(b"x-forwarded-for") or []
         assert isinstance(self.site, SiteFront)
+        forwarded = self.requestHeaders.getRawHeaders(self.site.proxy_header) or []
         return self.site.client(self.client, forwarded)
 
 
-def _host(address: IAddress | None) -> str | None:
+def host_of(address: IAddress | None) -> str | None:
+    """The host of an internet address, mapped addresses folded and without a scope."""
     if not isinstance(address, IPv4Address | IPv6Address):
         return None
     return fold(address.host.partition("%")[0])

@@ -9,13 +9,15 @@ from random import Random
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 
 from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
+from bittwist.net.site import SiteFront, SiteSettings, make_site
 from bittwist.tracker.access import peer_address
 from bittwist.tracker.browsers import Browsers
+from bittwist.tracker.channel import QuickAnnounces
 from bittwist.tracker.interfaces import Arrival, IAnnounceHook, ISwarmStore, Reply, SwarmAnswer
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.statistics import Statistics
@@ -107,6 +109,17 @@ class Tracker(Service):
         from bittwist.tracker.resource import TrackerResource  # imports klein, which installs a reactor
 
         return TrackerResource(self)
+
+    def site(self, settings: SiteSettings | None = None, root: Resource | None = None) -> SiteFront:
+        """A factory to listen with: the tracker over HTTP, quicker than its resource in a Site is.
+
+        With a `root` of your own it is mounted there as "announce" and "scrape".
+        """
+        if root is None:
+            return make_site(self._reactor, self.resource(), settings, QuickAnnounces(self))
+        for name in (b"announce", b"scrape"):
+            root.putChild(name, self.resource())
+        return make_site(self._reactor, root, settings, QuickAnnounces(self, mounted=True))
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted

@@ -1,0 +1,130 @@
+"""An HTTP connection whose client must get to the end of what it says, and take the answer, in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import ITCPTransport
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+from bittwist.net.deadlines import Deadlines
+
+if TYPE_CHECKING:
+    from bittwist.net.site import SiteFront
+
+
+class DeadlineChannel(HTTPChannel):
+    """Twisted's HTTP connection, within the bounds of its site.
+
+    It is waited for in at most one of the site's queues: for its head, its body, or what comes next; or
+    until it has taken what was answered. While we are at work for it, in none.
+    """
+
+    transport: ITCPTransport
+
+    def __init__(self, site: SiteFront, host: str | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        self.site = self.factory = site
+        self.timeOut = None
+        self._host = host
+        self._awaited: Deadlines[DeadlineChannel] | None = None
+        self._body: int | None = None  # bytes of a body received so far; None where none is under way
+        self._refused = False  # we hear no more of it
+
+    def connectionMade(self) -> None:
+        self._expect(self.site.heads)
+        self.begin_http()
+
+    def begin_http(self) -> None:
+        """Let Twisted have the connection."""
+        super().connectionMade()  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._awaited is self.site.idle:  # the first bytes of a further request
+            self._expect(self.site.heads)
+        super().dataReceived(data)  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def allHeadersReceived(self) -> None:
+        self._expect(None)
+        if self.length is not None and self.length > self.site.settings.max_body:
+            self._refuse()
+            return
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        if self.length != 0:
+            self._body = 0
+            self._expect(self.site.bodies)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if self._body is not None:
+            # Counted with the chunks' own framing, which a client can make as long as it likes.
+            self._body += len(data)
+            if self.length is None and self._body > self.site.settings.max_body:
+                self._refuse()
+        if not self._refused:
+            super().rawDataReceived(data)
+
+    def allContentReceived(self) -> None:
+        self._body = None
+        self._expect(None)
+        super().allContentReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def requestDone(self, request: object) -> None:
+        # First, as the next request may be here already. While it does not take its replies the queue for
+        # those holds it: who is idle then is it, not we.
+        if self.persistent and not self._waitingForTransport:
+            self._expect(self.site.idle)
+        super().requestDone(request)  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def pauseProducing(self) -> None:
+        """The client does not take what is answered."""
+        self._expect(self.site.replies)
+        super().pauseProducing()  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def resumeProducing(self) -> None:
+        """It has taken all of it."""
+        self._expect(None if self._handlingRequest else self.site.idle)
+        super().resumeProducing()  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def loseConnection(self) -> None:
+        """Close once all is sent, for which there is a deadline too."""
+        self._expect(self.site.replies)
+        self._refused = True
+        super().loseConnection()  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted gives a default
+        self._leave()
+        self.site.gone(self._host)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def too_late(self) -> None:
+        """Its time is over, or somebody else needs its place."""
+        self._leave()
+        self.transport.abortConnection()
+
+    def idle_too_long(self) -> None:
+        """It had nothing more to say."""
+        self.loseConnection()
+
+    def _expect(self, queue: Deadlines[DeadlineChannel] | None) -> None:
+        if self._refused:  # it stays where it is until it is gone
+            return
+        if self._awaited is not None and self._awaited is not queue:
+            self._awaited.end(self)
+        self._awaited = queue
+        if queue is not None:
+            queue.begin(self)
+
+    def _leave(self) -> None:
+        self._refused = True
+        if self._awaited is not None:
+            self._awaited.end(self)
+            self._awaited = None
+
+    def _refuse(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        self.loseConnection()
