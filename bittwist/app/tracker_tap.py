@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,17 +24,35 @@ from bittwist.errors import ConfigError
 from bittwist.net.policy import Network
 from bittwist.net.site import SiteSettings, make_site
 from bittwist.tracker import Tracker, TrackerSettings
+from bittwist.tracker.datagram import UdpFront, connection_ids, parse_udp
+from bittwist.tracker.udp import UdpSettings
 
 _log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerConfig:
-    """What a tracker's file can say: where it listens (Twisted endpoint strings), and its rooms' settings."""
+class ListenSettings:
+    """Where a tracker is asked: `http` are Twisted endpoint strings, `udp` is PORT or HOST:PORT."""
 
     http: tuple[str, ...] = ("tcp:6969",)
+    udp: tuple[str, ...] = ("6969",)
+
+    def __post_init__(self) -> None:
+        for place in self.udp:
+            try:
+                parse_udp(place)
+            except ValueError as error:
+                raise ValueError("udp", f"{place!r} is neither PORT nor HOST:PORT") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """What a tracker's file can say: where it listens, and its rooms' settings."""
+
+    listen: ListenSettings = field(default_factory=ListenSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     site: SiteSettings = field(default_factory=SiteSettings)
+    udp: UdpSettings = field(default_factory=UdpSettings)
 
 
 class Options(TwistdOptions):
@@ -43,28 +62,42 @@ class Options(TwistdOptions):
     below all its options.
     """
 
-    synopsis = "[--config FILE] [--http ENDPOINT]..."
-    longdesc = "A BitTorrent tracker. ENDPOINT is a Twisted endpoint string, such as tcp:6969 (the default)."
+    synopsis = "[--config FILE] [--http ENDPOINT]... [--udp [HOST:]PORT]..."
+    longdesc = (
+        "A BitTorrent tracker. ENDPOINT is a Twisted endpoint string, such as tcp:6969. Without a file and "
+        "without options it listens on port 6969, over HTTP and UDP; as soon as one place is named, only "
+        "those that are."
+    )
     optParameters = [  # noqa: RUF012  # as Twisted wants it
         ["config", "c", None, "Read settings from this TOML file; conf/tracker.toml shows every key."],
     ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        self.http: list[str] = []
+        self.named: dict[str, list[str]] = {}
         self.settings = TrackerConfig()
 
     def opt_http(self, endpoint: str) -> None:
-        """Listen for announces on this endpoint. Can be given more than once."""
-        self.http.append(endpoint)
+        """Take announces over HTTP on this endpoint. Can be given more than once."""
+        self.named.setdefault("http", []).append(endpoint)
+
+    def opt_udp(self, place: str) -> None:
+        """Take announces over UDP on this PORT or HOST:PORT. Can be given more than once."""
+        self.named.setdefault("udp", []).append(place)
 
     def postOptions(self) -> None:
         tell_plainly("twistd bittwist-tracker")
         if self["config"] is not None:
             self.settings = read_settings(TrackerConfig, self["config"])
-        if self.http:
-            self.settings = replace(self.settings, http=tuple(self.http))
-        check_endpoints(self.settings.http, "command line" if self.http else str(self["config"]), "http")
+        elif self.named:
+            self.settings = TrackerConfig(ListenSettings((), ()))
+        where = {key: tuple(places) for key, places in self.named.items()}
+        try:
+            self.settings = replace(self.settings, listen=replace(self.settings.listen, **where))
+        except ValueError as error:
+            raise ConfigError("command line", *error.args) from error
+        source = "command line" if "http" in self.named else str(self["config"])
+        check_endpoints(self.settings.listen.http, source, "listen.http")
 
 
 def makeService(options: Options) -> IService:
@@ -81,12 +114,17 @@ def tracker_service(reactor: Any, config: TrackerConfig) -> MultiService:
     tracker = Tracker(reactor, config.tracker)
     tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     network = Network(reactor)
-    for description in config.http:
-        front = make_site(reactor, tracker.resource(), config.site)
-        listening = StreamServerEndpointService(_Opened(network, description), front)
+    for description in config.listen.http:
+        site = make_site(reactor, tracker.resource(), config.site)
+        listening = StreamServerEndpointService(_Opened(network, description), site)
         # Twisted would log that a port cannot be opened and go on; a tracker nobody reaches shall not start.
         listening._raiseSynchronously = True
         listening.setServiceParent(whole)
+    if config.listen.udp:
+        places = [parse_udp(place) for place in config.listen.udp]
+        ids = connection_ids(config.udp, time.time)
+        front = UdpFront(tracker, network, places, ids, config.udp)
+        front.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     return whole
 
 

@@ -11,7 +11,7 @@ from twisted.application.service import MultiService
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittwist.app.tracker_tap import Options, TrackerConfig, tracker_service
+from bittwist.app.tracker_tap import ListenSettings, Options, TrackerConfig, tracker_service
 from bittwist.errors import ConfigError, NetworkError
 from bittwist.tracker import Tracker, TrackerSettings
 
@@ -36,13 +36,19 @@ class OptionTests(SynchronousTestCase):
         self.assertEqual(self.parse(), TrackerConfig())
 
     def test_options_win_over_the_file(self) -> None:
-        file = self.file('http = ["tcp:1"]\n[tracker]\ninterval = 900\n')
+        file = self.file('[listen]\nhttp = ["tcp:1"]\nudp = ["1"]\n[tracker]\ninterval = 900\n')
         expected = TrackerSettings(interval=900)
-        self.assertEqual(self.parse("--config", file), TrackerConfig(("tcp:1",), expected))
+        self.assertEqual(
+            self.parse("--config", file), TrackerConfig(ListenSettings(("tcp:1",), ("1",)), expected)
+        )
         self.assertEqual(
             self.parse("--config", file, "--http", "tcp:2", "--http", "tcp:3"),
-            TrackerConfig(("tcp:2", "tcp:3"), expected),
+            TrackerConfig(ListenSettings(("tcp:2", "tcp:3"), ("1",)), expected),
         )
+
+    def test_without_a_file_only_what_is_named_is_opened(self) -> None:
+        self.assertEqual(self.parse("--http", "tcp:2").listen, ListenSettings(("tcp:2",), ()))
+        self.assertEqual(self.parse("--udp", "[::1]:2").listen, ListenSettings((), ("[::1]:2",)))
 
     def test_what_is_wrong_is_named_before_any_port_opens(self) -> None:
         file = self.file("[tracker]\nintervall = 900\n")
@@ -51,17 +57,19 @@ class OptionTests(SynchronousTestCase):
         )
         file = self.file("[tracker]\ninterval = 1\n")
         self.assertIn("tracker.interval: must be 10 to 86400", self.refusal("--config", file))
-        file = self.file('http = ["tcp"]')
-        self.assertIn(f"{file}: http: 'tcp' is no endpoint", self.refusal("--config", file))
+        file = self.file('[listen]\nhttp = ["tcp"]')
+        self.assertIn(f"{file}: listen.http: 'tcp' is no endpoint", self.refusal("--config", file))
         self.assertIn("No such file", self.refusal("--config", "nowhere.toml"))
         for endpoint in ("tcp", "tcp:x", "tcpx:1", "", "ssl:1:privateKey=nowhere.pem"):
-            self.assertIn("command line: http: ", self.refusal("--http", endpoint))
+            self.assertIn("command line: listen.http: ", self.refusal("--http", endpoint))
+        for place in ("", "x", "70000", "host.example:1"):
+            self.assertIn("command line: udp: ", self.refusal("--udp", place))
 
 
 class ServiceTests(SynchronousTestCase):
     def service(self, *http: str) -> tuple[MemoryReactorClock, MultiService]:
         reactor = MemoryReactorClock()
-        return reactor, tracker_service(reactor, TrackerConfig(http or ("tcp:6969",)))
+        return reactor, tracker_service(reactor, TrackerConfig(ListenSettings(http, ())))
 
     def test_nothing_opens_before_it_is_started(self) -> None:
         reactor, whole = self.service("tcp:6969", "tcp:80:interface=127.0.0.1")
