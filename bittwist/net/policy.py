@@ -14,7 +14,12 @@ from typing import NoReturn, Protocol, cast
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+    serverFromString,
+)
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
@@ -107,6 +112,14 @@ class Network:
             bindAddress=None if bind is None else (bind, 0),
         )
         return endpoint.connect(factory).addErrback(_as_network_error, target)
+
+    def dial_path(
+        self, path: str, factory: IProtocolFactory, *, timeout: float | None = None
+    ) -> Deferred[IProtocol]:
+        """Connect to the UNIX socket at `path`."""
+        patience = self.settings.connect_timeout if timeout is None else timeout
+        dialed: Deferred[IProtocol] = UNIXClientEndpoint(self._reactor, path, patience).connect(factory)
+        return dialed.addErrback(_as_network_error, path)
 
     def dial_name(
         self,

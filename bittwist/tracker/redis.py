@@ -1,0 +1,312 @@
+"""Swarms kept in Redis or Valkey, for several trackers: processes, or hosts behind one name.
+
+An announce is one round trip: a script chooses and notes at once (tracker.redis_script), by the server's
+clock. What it cannot do as the memory store does, since each torrent may be on another node: the limits
+`max_torrents` and `max_peers` are Redis's own `maxmemory` here (use `noeviction`: a full one refuses new
+peers, as the memory store does), and an address may be in any number of torrents. `totals` and `largest`
+are what the trackers last noted of the swarms, some seconds ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from random import Random
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bittwist.announce.values import AnnounceRequest, ScrapeEntry
+from bittwist.errors import NetworkError, RemoteProtocolError, TrackerFailure
+from bittwist.net.policy import Network
+from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer, Totals
+from bittwist.tracker.redis_cluster import RedisCluster
+from bittwist.tracker.redis_link import Asked, RedisLink
+from bittwist.tracker.redis_script import (
+    ANNOUNCE,
+    FORGET,
+    LARGEST,
+    NOTE,
+    SCRAPE,
+    TOTALS,
+    announce_words,
+    read_answer,
+    read_sizes,
+    torrent_keys,
+)
+from bittwist.tracker.redis_settings import RedisSettings
+from bittwist.tracker.settings import TrackerSettings
+from bittwist.tracker.swarms import FULL_RETRY, Swarms
+
+__all__ = ["RedisSettings", "RedisSwarms"]
+
+NOTE_EVERY = 5.0  # seconds between two notes of the sizes of swarms
+MAX_NOTED = 100_000  # swarms in the next note; what does not fit is noted at another announce
+NOTED_AT_ONCE = 250  # by one command: a millisecond of the server's time
+MAX_MISSED = 100_000  # announces kept for a Redis that is away: about 60 MB at most
+TOLD_AT_ONCE = 100  # of them, in one turn of the reactor
+SWEEP_EVERY = 30.0  # seconds between the passes over what is known here
+
+_AWAY = (NetworkError, RemoteProtocolError)
+_log = Logger()
+
+
+@implementer(ISwarmStore)
+class RedisSwarms(Service):
+    """A store to give to a `Tracker`, which starts and stops it. `rules` can be replaced at any time.
+
+    Owns what this process knows by itself, for the time without Redis.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        network: Network,
+        settings: RedisSettings,
+        rules: TrackerSettings,
+        random: Random,
+    ) -> None:
+        self._clock = clock
+        self._redis = settings
+        self._random = random
+        self._prefix = settings.prefix.encode()
+        self._index = tuple(self._prefix + b"{swarms}" + name for name in (b"size", b"seen", b"total"))
+        self._local = Swarms(clock.seconds, random, rules)
+        self._settings = rules
+        self._servers: Asked
+        if settings.cluster:
+            self._servers = RedisCluster(clock, network, settings, random, self._came)
+        else:
+            self._servers = RedisLink(clock, network, settings.servers[0], settings, random, self._came)
+        self._noted: dict[bytes, tuple[int, int]] = {}  # info hash -> seeds, leeches
+        self._missed: dict[tuple[bytes, bytes], AnnounceRequest] = {}
+        self._calls: dict[str, IDelayedCall] = {}
+        self._trouble: str | None = None
+
+    @property
+    def here(self) -> bool:
+        """Does Redis answer, or what is left of a cluster?"""
+        return self._servers.here
+
+    @property
+    def settings(self) -> TrackerSettings:
+        """The tracker's settings, by which peers are chosen and expire."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, rules: TrackerSettings) -> None:
+        self._settings = self._local.settings = rules
+
+    def announce(self, request: AnnounceRequest) -> SwarmAnswer | Deferred[SwarmAnswer]:
+        """As ISwarmStore says."""
+        try:
+            answer = self._announce(request)
+        except NetworkError:
+            return self._known_here(request)
+        if self._redis.when_away == "local":
+            self._remember(request)
+        return answer.addErrback(self._unanswered, request)
+
+    def scrape(
+        self, info_hashes: Sequence[bytes]
+    ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
+        """As ISwarmStore says; of a cluster each node is asked, all at once."""
+        return Deferred.fromCoroutine(self._scrape(info_hashes))
+
+    def totals(self) -> Deferred[Totals]:
+        """As ISwarmStore says, of all trackers on this Redis; while it is away, of this process."""
+        return Deferred.fromCoroutine(self._totals())
+
+    def largest(self, count: int) -> Deferred[list[tuple[bytes, ScrapeEntry]]]:
+        """As `totals`."""
+        return Deferred.fromCoroutine(self._largest(count))
+
+    def forget(self, info_hash: bytes) -> Deferred[None]:
+        """As ISwarmStore says; fails with NetworkError while Redis is away."""
+        return Deferred.fromCoroutine(self._forget(info_hash))
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        self._servers.start()
+        self._call("note", NOTE_EVERY, self._note)
+        self._call("sweep", SWEEP_EVERY, self._begin_sweep)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        for call in self._calls.values():
+            if call.active():
+                call.cancel()
+        self._calls.clear()
+        return self._servers.stop()
+
+    def _announce(self, request: AnnounceRequest) -> Deferred[SwarmAnswer]:
+        assert request.address is not None
+        six = request.address.is_ipv6
+        rules = self._settings
+        words = announce_words(
+            request,
+            expire_after=rules.expire_after,
+            per_address=rules.peers_per_address,
+            seeds_for_seeds=rules.seeds_meet_seeds,
+            chance=self._random.getrandbits(31),
+        )
+        keys = torrent_keys(self._prefix, request.info_hash, six)
+        return self._servers.ask(ANNOUNCE, keys, words).addCallback(self._answered, request.info_hash, six)
+
+    def _answered(self, reply: object, info_hash: bytes, six: bool) -> SwarmAnswer:
+        answer = read_answer(reply, six)
+        self._trouble = None
+        if len(self._noted) < MAX_NOTED or info_hash in self._noted:
+            self._noted[info_hash] = (answer.complete, answer.incomplete)
+        return answer
+
+    def _unanswered(self, failure: Failure, request: AnnounceRequest) -> SwarmAnswer:
+        failure.trap(*_AWAY)
+        self._refused(failure)
+        return self._known_here(request)
+
+    def _refused(self, failure: Failure) -> None:
+        """Say once what Redis has against it; a Redis that is full is as a tracker that is."""
+        if failure.check(NetworkError):
+            return  # the link has said so
+        reason = str(failure.value)
+        if reason.startswith("OOM"):
+            raise TrackerFailure("this tracker has no room for another peer", FULL_RETRY)
+        if reason != self._trouble:
+            self._trouble = reason
+            _log.error("Redis refuses: {reason}", reason=reason)
+
+    def _known_here(self, request: AnnounceRequest) -> SwarmAnswer:
+        """The answer while Redis is away."""
+        if self._redis.when_away == "fail":
+            raise TrackerFailure("this tracker cannot reach its peers now", self._redis.retry_in)
+        assert request.address is not None
+        peer = (request.info_hash, request.address.packed)
+        if len(self._missed) < MAX_MISSED or peer in self._missed:
+            self._missed[peer] = request
+        return self._local.announce(request)
+
+    def _remember(self, request: AnnounceRequest) -> None:
+        try:
+            self._local.announce(replace(request, numwant=0))
+        except TrackerFailure:
+            """It is full, which matters to nobody while Redis is here."""
+
+    def _came(self) -> None:
+        """Redis can be asked, perhaps again: tell it who came and went meanwhile."""
+        self._call("missed", 0, self._tell_missed)
+
+    def _tell_missed(self) -> None:
+        for peer in list(islice(self._missed, TOLD_AT_ONCE)):
+            try:
+                told = self._announce(replace(self._missed[peer], numwant=0))
+            except NetworkError:
+                return  # away again, or busy with new announces: `_note` comes by
+            del self._missed[peer]
+            told.addErrback(self._not_told)
+        if self._missed:
+            self._call("missed", 0, self._tell_missed)
+
+    def _not_told(self, failure: Failure) -> None:
+        failure.trap(TrackerFailure, *_AWAY)  # the peer will announce again
+
+    async def _scrape(self, info_hashes: Sequence[bytes]) -> dict[bytes, ScrapeEntry]:
+        together: dict[int, list[bytes]] = {}
+        for info_hash in dict.fromkeys(info_hashes):
+            slot = self._servers.slot(torrent_keys(self._prefix, info_hash)[0])
+            together.setdefault(slot, []).append(info_hash)
+        keep = b"%d" % (self._settings.expire_after * 1000)
+        asked = []
+        try:
+            for hashes in together.values():
+                keys = [key for info_hash in hashes for key in torrent_keys(self._prefix, info_hash)]
+                asked.append(self._servers.ask(SCRAPE, keys, (keep,)).addCallback(read_sizes, len(hashes)))
+            replies = await _all(asked)
+        except _AWAY:
+            if self._redis.when_away == "fail":
+                raise TrackerFailure(
+                    "this tracker cannot reach its peers now", self._redis.retry_in
+                ) from None
+            return self._local.scrape(info_hashes)
+        entries: dict[bytes, ScrapeEntry] = {}
+        for hashes, sizes in zip(together.values(), replies):
+            entries.update(zip(hashes, sizes))
+        return {info_hash: entries[info_hash] for info_hash in info_hashes}
+
+    async def _totals(self) -> Totals:
+        try:
+            match await self._servers.ask(TOTALS, self._index, ()):
+                case [int(torrents), int(seeds), int(leeches)]:
+                    return Totals(torrents, seeds, leeches)
+                case reply:
+                    raise RemoteProtocolError(f"Redis: no totals: {reply!r:.100}")
+        except _AWAY:
+            return self._local.totals()
+
+    async def _largest(self, count: int) -> list[tuple[bytes, ScrapeEntry]]:
+        if count < 1:
+            return []
+        try:
+            found = await self._servers.ask(LARGEST, self._index, (b"%d" % count,))
+        except _AWAY:
+            return self._local.largest(count)
+        hashes = (
+            [info_hash for info_hash in found if isinstance(info_hash, bytes)]
+            if isinstance(found, list)
+            else []
+        )
+        entries = await self._scrape(hashes)
+        return sorted(entries.items(), key=lambda item: -item[1].complete - item[1].incomplete)
+
+    async def _forget(self, info_hash: bytes) -> None:
+        self._local.forget(info_hash)
+        self._missed = {peer: request for peer, request in self._missed.items() if peer[0] != info_hash}
+        self._noted[info_hash] = (0, 0)
+        await self._servers.ask(FORGET, torrent_keys(self._prefix, info_hash), ())
+
+    def _note(self) -> None:
+        """Tell Redis how large the swarms of the last announces are, for `totals` and `largest`."""
+        self._call("note", NOTE_EVERY, self._note)
+        if self._missed and self.here:
+            self._tell_missed()
+        while self._noted and self.here:
+            noted = list(islice(self._noted.items(), NOTED_AT_ONCE))
+            words = [b"%d" % self._settings.expire_after]
+            for info_hash, (seeds, leeches) in noted:
+                words += (info_hash, b"%d" % seeds, b"%d" % leeches)
+            try:
+                self._servers.ask(NOTE, self._index, words).addErrback(self._not_told)
+            except NetworkError:
+                return  # busy: the next time
+            for info_hash, _ in noted:
+                del self._noted[info_hash]
+
+    def _begin_sweep(self) -> None:
+        self._continue_sweep(self._local.sweep())
+
+    def _continue_sweep(self, sweep: Iterator[None]) -> None:
+        for _ in sweep:  # one step a turn of the reactor, announces in between
+            self._call("sweep", 0, self._continue_sweep, sweep)
+            return
+        self._call("sweep", SWEEP_EVERY, self._begin_sweep)
+
+    def _call(self, name: str, delay: float, what: Callable[..., None], *args: object) -> None:
+        """Later, unless the service has stopped by then; each name stands for one call."""
+        pending = self._calls.get(name)
+        if pending is not None and pending.active():
+            pending.cancel()
+        if self.running:
+            self._calls[name] = self._clock.callLater(delay, what, *args)
+
+
+async def _all(asked: Sequence[Deferred[list[ScrapeEntry]]]) -> list[list[ScrapeEntry]]:
+    """All results, or the first failure."""
+    try:
+        return list(await gatherResults(asked, consumeErrors=True))
+    except FirstError as error:
+        error.subFailure.raiseException()

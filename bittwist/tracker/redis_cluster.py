@@ -1,0 +1,175 @@
+"""The nodes of a Redis Cluster, and which of them holds a key (the cluster specification's slots)."""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from collections.abc import Callable, Sequence
+from random import Random
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bittwist.address import split_host_port
+from bittwist.errors import NetworkError, RemoteProtocolError
+from bittwist.net.policy import Network
+from bittwist.tracker.redis_link import RedisLink
+from bittwist.tracker.redis_script import Script
+from bittwist.tracker.redis_settings import RedisSettings
+
+SLOTS = 16384
+MAX_NODES = 1000  # what the specification recommends at most: a map that lists more is no map
+REDIRECTS = 3  # followed for one command; slots move one at a time
+LOOK_EVERY = 1.0  # seconds between two looks at the map while it has holes, or was found wrong
+
+_log = Logger()
+
+
+def slot_of(key: bytes) -> int:
+    """By the part of the key in its first braces, if there is one, else by the whole of it."""
+    start = key.find(b"{")
+    end = key.find(b"}", start + 1)
+    return crc_hqx(key[start + 1 : end] if start >= 0 and end > start + 1 else key, 0) % SLOTS
+
+
+class RedisCluster:
+    """Asks the node that holds a slot. Owns the links to the nodes, and the map of the slots."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        network: Network,
+        settings: RedisSettings,
+        random: Random,
+        came: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._network = network
+        self._settings = settings
+        self._random = random
+        self._came = came
+        self._links: dict[str, RedisLink] = {}
+        self._slots: list[RedisLink | None] = [None] * SLOTS
+        self._looking: Deferred[None] | None = None
+        self._next_look: IDelayedCall | None = None
+        self._running = False
+        for server in settings.servers:
+            self._link(server)
+
+    @property
+    def here(self) -> bool:
+        """Is there a node that holds slots?"""
+        return any(link.here for link in self._links.values()) and any(self._slots)
+
+    def start(self) -> None:
+        self._running = True
+        for link in self._links.values():
+            link.start()
+
+    def stop(self) -> Deferred[None]:
+        self._running = False
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+        return gatherResults([link.stop() for link in self._links.values()]).addCallback(lambda _: None)
+
+    def slot(self, key: bytes) -> int:
+        """As Asked says."""
+        return slot_of(key)
+
+    def ask(self, script: Script, keys: Sequence[bytes], words: Sequence[bytes]) -> Deferred[object]:
+        """As Asked says."""
+        slot = slot_of(keys[0])
+        link = self._slots[slot]
+        if link is None:
+            raise NetworkError(f"slot {slot}", "no node is known to hold it")
+        return link.ask(script, keys, words).addErrback(self._redirected, script, keys, words, REDIRECTS)
+
+    def _redirected(
+        self, failure: Failure, script: Script, keys: Sequence[bytes], words: Sequence[bytes], left: int
+    ) -> Deferred[object] | Failure:
+        """A slot that has moved, or is moving: ask the node that is named."""
+        if failure.check(RemoteProtocolError) is None or not left:
+            return failure
+        match str(failure.value).split():
+            case ["MOVED" | "ASK" as kind, str(slot), str(server)] if slot.isdigit() and int(slot) < SLOTS:
+                pass
+            case _:
+                return failure
+        link = self._link(server)
+        if kind == "MOVED":
+            self._slots[int(slot)] = link
+            self._look_later()
+        else:
+            link.send((b"ASKING",)).addErrback(lambda _: None)  # its failure is the next command's too
+        return link.ask(script, keys, words).addErrback(self._redirected, script, keys, words, left - 1)
+
+    def _link(self, server: str) -> RedisLink:
+        link = self._links.get(server)
+        if link is None:
+            split_host_port(server)
+            if len(self._links) >= MAX_NODES:
+                raise NetworkError(server, "more nodes than a cluster has")
+            link = self._links[server] = RedisLink(
+                self._clock,
+                self._network,
+                server,
+                self._settings,
+                self._random,
+                self._look_now,
+                self._look_later,
+            )
+            if self._running:
+                link.start()
+        return link
+
+    def _look_later(self) -> None:
+        if self._next_look is None and self._running:
+            self._next_look = self._clock.callLater(LOOK_EVERY, self._look_now)
+
+    def _look_now(self) -> None:
+        """Ask any node that is here for the map."""
+        if self._next_look is not None:
+            if self._next_look.active():
+                self._next_look.cancel()
+            self._next_look = None
+        if self._running and self._looking is None:
+            self._looking = Deferred.fromCoroutine(self._look()).addErrback(self._unseen)
+
+    async def _look(self) -> None:
+        here = [link for link in self._links.values() if link.here]
+        try:
+            if not here:
+                return self._look_later()
+            asked = self._random.choice(here)
+            rows = await asked.send((b"CLUSTER", b"SLOTS"))
+            slots: list[RedisLink | None] = [None] * SLOTS
+            for first, last, server in _ranges(rows, split_host_port(asked.server)[0]):
+                slots[first : last + 1] = [self._link(server)] * (last + 1 - first)
+            self._slots = slots
+            self._came()
+            if not all(link is not None and link.here for link in {*slots}):
+                self._look_later()
+        finally:
+            self._looking = None
+
+    def _unseen(self, failure: Failure) -> None:
+        failure.trap(NetworkError, RemoteProtocolError)
+        _log.warn("the map of the Redis Cluster: {problem}", problem=failure.getErrorMessage())
+        self._look_later()
+
+
+def _ranges(rows: object, asked: str) -> list[tuple[int, int, str]]:
+    """First slot, last slot and HOST:PORT of each row of CLUSTER SLOTS; without host it is who was asked."""
+    found = []
+    for row in rows if isinstance(rows, list) else []:
+        match row:
+            case [int(first), int(last), [bytes() | None as host, int(port), *_], *_] if (
+                0 <= first <= last < SLOTS
+            ):
+                name = host.decode("ascii", "replace") if host else asked
+                found.append((first, last, f"[{name}]:{port}" if ":" in name else f"{name}:{port}"))
+            case _:
+                raise RemoteProtocolError(f"Redis: no row of a map: {row!r:.100}")
+    return found
