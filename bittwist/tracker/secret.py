@@ -22,9 +22,8 @@ def read_or_make_secret(path: Path) -> bytes:
         text = path.read_text("ascii").strip()
         secret = bytes.fromhex(text)
     except OSError as problem:
-        raise ConfigError(
-            str(path), "secret_file", f"cannot be read or made ({problem.strerror})"
-        ) from problem
+        why = (problem.strerror or "").lower()
+        raise ConfigError(str(path), "secret_file", f"cannot be read or made: {why}") from problem
     except ValueError:
         raise ConfigError(str(path), "secret_file", "not hexadecimal digits") from None
     if len(secret) != SECRET:

@@ -121,6 +121,7 @@ class UdpAnswers(Datagrams):
         self.connects = 0
         self.unverified = 0  # requests without a good connection id
         self.overdue = 0  # requests that were dropped since too many were waiting
+        self.failures = 0  # errors of ours
         self._waiting = 0
         self._tracker = tracker
         self._ids = ids
@@ -225,9 +226,16 @@ class UdpAnswers(Datagrams):
             self._tracker.statistics.unreadable(Front.UDP)
             return
         if not isinstance(error, TrackerFailure):
-            _log.failure("an announce or scrape could not be answered", failure)
+            self._fail(failure)
             error = TrackerFailure("the tracker had an error of its own; try again later")
         self.send(refused(transaction, _sentence(error)), addr)
+
+    def _fail(self, failure: Failure) -> None:
+        self.failures += 1
+        # Whoever finds a bug of ours could have it logged 50,000 times a second: 1st, 2nd, 4th, 8th ... time.
+        if self.failures & (self.failures - 1) == 0:
+            told = "an announce or scrape could not be answered (failure {count} on this port)"
+            _log.failure(told, failure, count=self.failures)
 
 
 def _six(host: str) -> tuple[str, bytes]:
