@@ -21,8 +21,9 @@ class TrackerSettings:
     `interval` and `min_interval` are seconds between a peer's announces; a leech that could be told of
     nobody is asked back after `lonely_interval`, if that is less: whoever it waits for may come any moment.
     `numwant` peers are given to who names no number, `max_numwant` to who names a bigger one. A scrape is
-    answered for its first `max_scrape` hashes. One address may be `peers_per_address` peers of a torrent;
-    then its oldest goes. A tracker that holds `max_torrents` swarms or `max_peers` peers takes no new ones.
+    answered for its first `max_scrape` hashes. One address (of IPv6 a /64) may be `peers_per_address` peers
+    of a torrent, and in `torrents_per_address` torrents; then its own oldest goes. A tracker that holds
+    `max_torrents` swarms or `max_peers` peers has room for a new one only where an address holds 64 or more.
     An announce's own `ip` is believed where it comes from a network of `trust_ip_from`. With `external_ip` a
     peer is told its address (BEP 24). `jitter` is the share of the interval that is added by chance.
     `warning` and `tracker_id` go with every reply, unless empty. `hybrids` are pairs "V1:V2" of info hashes
@@ -39,6 +40,7 @@ class TrackerSettings:
     )
     max_scrape: int = 74  # what one UDP datagram asks about (BEP 15): one rule for both forms
     peers_per_address: int = 64  # a large household, or a small office, behind one address
+    torrents_per_address: int = 20_000  # a big seedbox has fewer
     max_torrents: int = 500_000  # with max_peers it bounds memory: about 1 KiB a swarm
     max_peers: int = 2_000_000  # about 160 bytes each
     trust_ip_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
@@ -58,6 +60,7 @@ class TrackerSettings:
             "max_numwant": (0, MOST_PEERS),
             "max_scrape": (1, 1000),
             "peers_per_address": (1, 65_535),
+            "torrents_per_address": (1, 100_000_000),
             "max_torrents": (1, 100_000_000),
             "max_peers": (1, 1_000_000_000),
         }

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from heapq import nlargest
+from heapq import heappush, heapreplace, nlargest
+from itertools import islice
 from random import Random
 
 from zope.interface import implementer
 
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
+from bittwist.tracker.holdings import Holdings
 from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer, Totals
-from bittwist.tracker.peers import PackedPeers
+from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, host_of
 from bittwist.tracker.settings import TrackerSettings
 
-SLOTS_A_STEP = 2000  # peers looked at in one step of the sweep: about a millisecond
+SECOND = 1_000_000  # stamps in a second
 FULL_RETRY = 3600.0  # seconds to stay away from a full tracker
+EVICTIONS = 64  # entries that one announce may cost others: freeing as many never takes long
+STEP = 20_000  # peers looked at in one step of the sweep: half a millisecond
+BLOCK = 500  # peers looked at, and perhaps all removed, without a rest: some milliseconds
+REMOVAL = 40  # peers that are looked at in the time one is removed
+SORTED = 10_000  # swarms that are sorted when somebody asks for the largest: some milliseconds
+LISTED = 1000  # of more swarms, so many of the largest are noted by each sweep
 
 
-class _Swarm:
+class Swarm:
     """One info hash: its IPv4 peers, its IPv6 peers, and how often it was downloaded."""
 
-    __slots__ = ("downloaded", "four", "six")
+    __slots__ = ("downloaded", "four", "info_hash", "number", "six")
 
-    def __init__(self) -> None:
+    def __init__(self, info_hash: bytes, number: int) -> None:
+        self.info_hash = info_hash
+        self.number = number  # four bytes for what 20 would say: who holds what is packed
         self.four = PackedPeers(6)
         self.six: PackedPeers | None = None  # most swarms have none
         self.downloaded = 0
 
     def family(self, packed: bytes) -> PackedPeers:
-        if len(packed) == 6:
+        """The peers of the address family of this packed address, or host."""
+        if len(packed) <= 6:
             return self.four
         if self.six is None:
             self.six = PackedPeers(18)
@@ -40,12 +51,17 @@ class _Swarm:
         return (self.four,) if self.six is None else (self.four, self.six)
 
     @property
-    def complete(self) -> int:
-        return sum(peers.seeds for peers in self.families)
+    def size(self) -> int:
+        return len(self.four) if self.six is None else len(self.four) + len(self.six)
 
     @property
-    def incomplete(self) -> int:
-        return sum(len(peers) - peers.seeds for peers in self.families)
+    def complete(self) -> int:
+        return self.four.seeds if self.six is None else self.four.seeds + self.six.seeds
+
+    @property
+    def entry(self) -> ScrapeEntry:
+        leeches = sum(peers.leeches for peers in self.families)
+        return ScrapeEntry(self.complete, self.downloaded, self.size - self.complete, leeches)
 
 
 @implementer(ISwarmStore)
@@ -53,15 +69,29 @@ class Swarms:
     """Who is in which swarm; owns all of it. `now` gives monotonic seconds.
 
     Peers who stay away leave with the next `sweep`. A swarm that nobody is in is forgotten, and with it
-    how often it was downloaded: else any announce would cost memory for ever.
+    how often it was downloaded: else any announce would cost memory for ever. A partial seed (BEP 21) is
+    told of those who download only, as a seed is.
+
+    What bounds the memory: an address has at most `peers_per_address` peers in a torrent, and is in at most
+    `torrents_per_address` torrents; beyond that its own oldest go. Where `max_peers` or `max_torrents` is
+    reached, a newcomer gets the place of the oldest entry of whoever holds about the most, if that is 64
+    peers at least; where nobody does, newcomers are refused. So a flood from one address, or from a few,
+    takes nothing from those who are in a few torrents, neither their places nor those to come. An address
+    is an IPv4 address, or a /64 of IPv6.
     """
 
     def __init__(self, now: Callable[[], float], random: Random, settings: TrackerSettings) -> None:
         self._now = now
         self._random = random
         self.settings = settings
-        self._swarms: dict[bytes, _Swarm] = {}
+        self._swarms: dict[bytes, Swarm] = {}
+        self._numbered: list[Swarm | None] = []
+        self._free: list[int] = []  # numbers
+        self._holdings = Holdings(self._announced)
+        self._largest: list[Swarm] = []
+        self._stamp = -1
         self._peers = 0
+        self._seeds = 0
 
     @property
     def torrents(self) -> int:
@@ -73,78 +103,170 @@ class Swarms:
 
     def announce(self, request: AnnounceRequest) -> SwarmAnswer:
         """As ISwarmStore says."""
-        assert request.address is not None and request.numwant is not None
+        assert request.address is not None
         packed = request.address.packed
-        if request.event is Event.STOPPED:
+        event = request.event
+        if event is Event.STOPPED:
             return self._leave(request.info_hash, packed)
-        swarm = self._swarm(request.info_hash)
-        peers = swarm.family(packed)
-        self._admit(request, peers, packed, swarm)
-        return self._answer(swarm, peers, packed, request)
+        kind = SEED if request.left == 0 else PARTIAL if event is Event.PAUSED else LEECH
+        # No two announces have the same stamp, so the oldest is always one.
+        self._stamp = stamp = max(self._stamp + 1, int(self._now() * SECOND))
+        swarm = self._swarms.get(request.info_hash)
+        slot = -1
+        if swarm is not None:
+            peers = swarm.family(packed)
+            slot = peers.find(packed)
+        if slot < 0 or swarm is None:
+            self._admit(host_of(packed), request.info_hash, swarm)
+            swarm = self._swarm(request.info_hash)
+            peers = swarm.family(packed)
+            slot = self._add(swarm, packed, request.peer_id, kind, stamp)
+            held = None
+        else:
+            held = peers.kind(slot)
+            slot = peers.renew(slot, request.peer_id, kind, stamp)
+            if held != kind:
+                self._seeds += (kind == SEED) - (held == SEED)
+            if self._holdings.any_heavy:
+                self._holdings.renew(host_of(packed), swarm.number)
+        # Said twice, or by who was here as a seed, it is no further download.
+        if event is Event.COMPLETED and kind == SEED and held != SEED:
+            swarm.downloaded += 1
+        return self._answer(swarm, peers, slot, kind, request)
 
     def scrape(self, info_hashes: Sequence[bytes]) -> dict[bytes, ScrapeEntry]:
         """As ISwarmStore says."""
-        return {info_hash: self._entry(info_hash) for info_hash in info_hashes}
+        found = {}
+        for info_hash in info_hashes:
+            swarm = self._swarms.get(info_hash)
+            found[info_hash] = ScrapeEntry(downloaders=0) if swarm is None else swarm.entry
+        return found
 
     def totals(self) -> Totals:
         """As ISwarmStore says."""
-        seeds = sum(swarm.complete for swarm in self._swarms.values())
-        return Totals(len(self._swarms), seeds, self._peers - seeds)
+        return Totals(len(self._swarms), self._seeds, self._peers - self._seeds)
 
     def largest(self, count: int) -> list[tuple[bytes, ScrapeEntry]]:
-        """As ISwarmStore says."""
-        found = nlargest(count, self._swarms.items(), lambda item: item[1].complete + item[1].incomplete)
-        return [(info_hash, self._entry(info_hash)) for info_hash, _ in found]
+        """As ISwarmStore says; of more than 10,000 swarms at most 1000, those that the last sweep found."""
+        swarms: list[Swarm] = list(islice(self._swarms.values(), SORTED))
+        if len(self._swarms) > SORTED and self._largest:
+            swarms = [swarm for swarm in self._largest if self._holds(swarm)]
+        return [(swarm.info_hash, swarm.entry) for swarm in nlargest(count, swarms, lambda swarm: swarm.size)]
 
     def forget(self, info_hash: bytes) -> None:
-        """As ISwarmStore says."""
-        swarm = self._swarms.pop(info_hash, None)
-        if swarm is not None:
-            self._peers -= swarm.complete + swarm.incomplete
+        """As ISwarmStore says. The peers of a big swarm go with the next sweep, in steps."""
+        swarm = self._swarms.get(info_hash)
+        if swarm is None:
+            return
+        del self._swarms[info_hash]
+        if swarm.size <= BLOCK:
+            for peers in swarm.families:
+                for slot in range(len(peers) - 1, -1, -1):
+                    self._remove(swarm, peers, slot)
+            self._retire_if_empty(swarm)
 
     def sweep(self) -> Iterator[None]:
         """Drop the peers who stayed away, a step at a time: iterate to the end, other work in between."""
-        before = self._now() - self.settings.expire_after
-        since_rest = 0
-        for info_hash in list(self._swarms):
-            swarm = self._swarms.get(info_hash)
+        before = int((self._now() - self.settings.expire_after) * SECOND)
+        largest: list[tuple[int, int]] = []
+        work = 0
+        for number in range(len(self._numbered)):
+            swarm = self._numbered[number]
             if swarm is None:
                 continue
+            # Of a swarm that is to be forgotten all peers go.
+            limit = before if self._holds(swarm) else self._stamp + 1
             for peers in swarm.families:
-                slot = len(peers) - 1
-                while slot >= 0:
-                    held = len(peers)
-                    slot = peers.expire(before, slot, SLOTS_A_STEP)
-                    self._peers -= held - len(peers)
-                    since_rest += SLOTS_A_STEP if slot >= 0 else held
-                    if since_rest >= SLOTS_A_STEP:
-                        since_rest = 0
+                stop = len(peers)
+                while stop > 0:
+                    # What moves into a freed slot comes from above, where this pass has been. Only who
+                    # becomes a seed or a leech between two steps may change places with a peer not
+                    # looked at yet: the next pass finds that one.
+                    start = max(0, stop - BLOCK)
+                    gone = peers.gone(limit, start, stop)
+                    for slot in gone:
+                        self._remove(swarm, peers, slot)
+                    work += stop - start + REMOVAL * len(gone)
+                    if work >= STEP:
+                        work = 0
                         yield
-            self._forget_if_empty(info_hash, swarm)
+                    stop = min(start, len(peers))
+            work += REMOVAL
+            self._retire_if_empty(swarm)
+            if len(largest) < LISTED:
+                heappush(largest, (swarm.size, number))
+            elif swarm.size > largest[0][0]:
+                heapreplace(largest, (swarm.size, number))
+        found = [self._numbered[number] for _, number in largest]
+        self._largest = [swarm for swarm in found if swarm is not None]
 
-    def _swarm(self, info_hash: bytes) -> _Swarm:
+    def _admit(self, host: bytes, info_hash: bytes, swarm: Swarm | None) -> None:
+        """Make room for one more peer of this host in this swarm, or raise TrackerFailure."""
+        settings, holdings = self.settings, self._holdings
+        if swarm is not None and (here := swarm.family(host).of_host(host)):
+            while len(here) >= settings.peers_per_address:
+                family = swarm.family(host)
+                self._remove(swarm, family, family.oldest(here))
+                here = family.of_host(host)
+        else:
+            for _ in range(EVICTIONS):  # more than one only where the setting was lowered
+                if not holdings.reaches(host, settings.torrents_per_address):
+                    break
+                self._evict(host)
+        if self._peers >= settings.max_peers:
+            self._make_room(host, "peer", lambda: self._peers < settings.max_peers)
+        if len(self._swarms) >= settings.max_torrents and info_hash not in self._swarms:
+            self._make_room(host, "torrent", lambda: len(self._swarms) < settings.max_torrents)
+
+    def _make_room(self, host: bytes, what: str, there_is: Callable[[], bool]) -> None:
+        for _ in range(EVICTIONS):
+            greediest = self._holdings.greediest(host)
+            if greediest is None:
+                break
+            self._evict(greediest)
+            if there_is():
+                return
+        raise TrackerFailure(f"this tracker has no room for another {what}", FULL_RETRY)
+
+    def _evict(self, host: bytes) -> None:
+        """Drop the host's peers in the swarm to which it announced longest ago."""
+        swarm = self._numbered[self._holdings.oldest(host)]
+        assert swarm is not None
+        peers = swarm.family(host)
+        for packed in [peers.address(slot) for slot in peers.of_host(host)]:
+            self._remove(swarm, peers, peers.find(packed))
+        self._retire_if_empty(swarm)
+
+    def _announced(self, host: bytes, number: int) -> int:
+        """The stamp of the host's last announce to the swarm of this number; it has peers there."""
+        swarm = self._numbered[number]
+        assert swarm is not None
+        peers = swarm.family(host)
+        return max(peers.stamp(slot) for slot in peers.of_host(host))
+
+    def _swarm(self, info_hash: bytes) -> Swarm:
         swarm = self._swarms.get(info_hash)
         if swarm is None:
-            if len(self._swarms) >= self.settings.max_torrents:
-                raise TrackerFailure("this tracker has no room for another torrent", FULL_RETRY)
-            swarm = self._swarms[info_hash] = _Swarm()
+            number = self._free.pop() if self._free else len(self._numbered)
+            swarm = self._swarms[info_hash] = Swarm(info_hash, number)
+            if number == len(self._numbered):
+                self._numbered.append(swarm)
+            else:
+                self._numbered[number] = swarm
         return swarm
 
-    def _admit(self, request: AnnounceRequest, peers: PackedPeers, packed: bytes, swarm: _Swarm) -> None:
-        slot = peers.find(packed)
-        was_seed = slot is not None and slot < peers.seeds
-        if slot is None:
-            if peers.peers_of_host(packed) >= self.settings.peers_per_address:
-                peers.remove(peers.oldest_of_host(packed))
-            elif self._peers >= self.settings.max_peers:
-                self._forget_if_empty(request.info_hash, swarm)
-                raise TrackerFailure("this tracker has no room for another peer", FULL_RETRY)
-            else:
-                self._peers += 1
-        peers.put(packed, request.peer_id, request.is_seed, self._now())
-        # Said twice, or by who was here as a seed, it is no further download.
-        if request.event is Event.COMPLETED and request.is_seed and not was_seed:
-            swarm.downloaded += 1
+    def _add(self, swarm: Swarm, packed: bytes, peer_id: bytes, kind: int, stamp: int) -> int:
+        slot = swarm.family(packed).add(packed, peer_id, kind, stamp)
+        self._holdings.add(host_of(packed), swarm.number)
+        self._peers += 1
+        self._seeds += kind == SEED
+        return slot
+
+    def _remove(self, swarm: Swarm, peers: PackedPeers, slot: int) -> None:
+        self._peers -= 1
+        self._seeds -= slot < peers.seeds
+        self._holdings.remove(host_of(peers.address(slot)), swarm.number)
+        peers.remove(slot)
 
     def _leave(self, info_hash: bytes, packed: bytes) -> SwarmAnswer:
         swarm = self._swarms.get(info_hash)
@@ -152,49 +274,68 @@ class Swarms:
             return SwarmAnswer()
         peers = swarm.family(packed)
         slot = peers.find(packed)
-        if slot is not None:
-            peers.remove(slot)
-            self._peers -= 1
-        self._forget_if_empty(info_hash, swarm)
-        return SwarmAnswer(swarm.complete, swarm.incomplete, swarm.downloaded)
+        if slot >= 0:
+            self._remove(swarm, peers, slot)
+            self._retire_if_empty(swarm)
+        return SwarmAnswer(swarm.complete, swarm.size - swarm.complete, swarm.downloaded)
 
     def _answer(
-        self, swarm: _Swarm, own: PackedPeers, packed: bytes, request: AnnounceRequest
+        self, swarm: Swarm, own: PackedPeers, slot: int, kind: int, request: AnnounceRequest
     ) -> SwarmAnswer:
         """The asker's own family first, since those it reaches for certain; the other fills what is left."""
         wanted = request.numwant or 0
-        only_leeches = request.is_seed and not self.settings.seeds_meet_seeds
-        found: dict[PackedPeers, list[int]] = {}
-        for peers in (own, *(family for family in swarm.families if family is not own)):
-            slots = peers.choose(wanted + 1, self._random, only_leeches=only_leeches)
-            if peers is own:
-                asker = peers.find(packed)
-                slots = [slot for slot in slots if slot != asker]
+        only_leeches = kind != LEECH and not self.settings.seeds_meet_seeds
+        with_ids = not request.compact and not request.no_peer_id
+        addresses, ids = self._pick(own, wanted, slot, only_leeches, with_ids)
+        complete = swarm.complete
+        peers4, peers6 = (addresses, b"") if own is swarm.four else (b"", addresses)
+        if swarm.six is not None:
+            other = swarm.six if own is swarm.four else swarm.four
+            wanted -= len(addresses) // own.width
+            more, more_ids = self._pick(other, wanted, -1, only_leeches, True)
+            if request.peer_id in more_ids:  # which of them is the asker's other address, only its id tells
+                more, more_ids = _without(request.peer_id, more, more_ids)
+            if own is swarm.four:
+                peers6, ids = more, ids + more_ids
             else:
-                # Which of them is the asker's other address, only its id tells.
-                slots = [slot for slot in slots if peers.peer_id(slot) != request.peer_id]
-            # One more than wanted was drawn, so that leaving out the asker does not favour anybody.
-            found[peers] = slots[:wanted]
-            wanted -= len(found[peers])
-        packs = {peers: b"".join([peers.address(slot) for slot in found[peers]]) for peers in swarm.families}
-        ids: list[bytes] = []
-        if not request.compact and not request.no_peer_id:
-            ids = [peers.peer_id(slot) for peers in swarm.families for slot in found[peers]]
+                peers4, ids = more, more_ids + ids
         return SwarmAnswer(
-            complete=swarm.complete,
-            incomplete=swarm.incomplete,
-            downloaded=swarm.downloaded,
-            peers4=packs[swarm.four],
-            peers6=packs[swarm.six] if swarm.six is not None else b"",
-            peer_ids=b"".join(ids),
+            complete,
+            swarm.size - complete,
+            swarm.downloaded,
+            peers4,
+            peers6,
+            ids if with_ids else b"",
         )
 
-    def _entry(self, info_hash: bytes) -> ScrapeEntry:
-        swarm = self._swarms.get(info_hash)
-        if swarm is None:
-            return ScrapeEntry()
-        return ScrapeEntry(swarm.complete, swarm.downloaded, swarm.incomplete)
+    def _pick(
+        self, peers: PackedPeers, wanted: int, asker: int, only_leeches: bool, with_ids: bool
+    ) -> tuple[bytes, bytes]:
+        """At most so many packed addresses without the asker's, and the ids to them."""
+        first = peers.leeches_from if only_leeches else 0
+        if wanted >= len(peers) - first - (asker >= first):
+            return peers.others(first, asker), peers.ids_of_others(first, asker) if with_ids else b""
+        slots = peers.choose(wanted, first, asker, self._random)
+        return peers.addresses(slots), peers.ids(slots) if with_ids else b""
 
-    def _forget_if_empty(self, info_hash: bytes, swarm: _Swarm) -> None:
-        if not any(len(peers) for peers in swarm.families) and self._swarms.get(info_hash) is swarm:
-            del self._swarms[info_hash]
+    def _holds(self, swarm: Swarm) -> bool:
+        return self._swarms.get(swarm.info_hash) is swarm
+
+    def _retire_if_empty(self, swarm: Swarm) -> None:
+        if swarm.size or self._numbered[swarm.number] is not swarm:
+            return
+        self._numbered[swarm.number] = None
+        self._free.append(swarm.number)
+        if self._holds(swarm):
+            del self._swarms[swarm.info_hash]
+
+
+def _without(peer_id: bytes, addresses: bytes, ids: bytes) -> tuple[bytes, bytes]:
+    """Leave out those of that peer id."""
+    count = len(ids) // 20
+    width = len(addresses) // count
+    keep = [at for at in range(count) if ids[at * 20 : at * 20 + 20] != peer_id]
+    return (
+        b"".join(addresses[at * width : (at + 1) * width] for at in keep),
+        b"".join(ids[at * 20 : at * 20 + 20] for at in keep),
+    )

@@ -108,10 +108,10 @@ class StoreTests(TestCase):
             self.assertEqual(answer.downloaded, 1)
         answer = self.swarms.announce(asked("10.0.0.2", left=0, event=Event.STARTED))
         self.assertEqual(answer.downloaded, 1, "a peer that comes as a seed has downloaded nothing here")
-        self.assertEqual(self.swarms.scrape([HASH]), {HASH: ScrapeEntry(2, 1, 0)})
+        self.assertEqual(self.swarms.scrape([HASH]), {HASH: ScrapeEntry(2, 1, 0, 0)})
 
     def test_scraping_the_unknown_gives_zeros(self) -> None:
-        self.assertEqual(self.swarms.scrape([b"x" * 20]), {b"x" * 20: ScrapeEntry()})
+        self.assertEqual(self.swarms.scrape([b"x" * 20]), {b"x" * 20: ScrapeEntry(downloaders=0)})
         self.assertEqual(self.swarms.torrents, 0)
 
     def test_numwant_is_honoured(self) -> None:
@@ -160,7 +160,7 @@ class StoreTests(TestCase):
         self.assertEqual(self.swarms.peers, 2, "at the limit it is still here")
         self.now += 1
         self.sweep()
-        self.assertEqual(self.swarms.scrape([HASH])[HASH], ScrapeEntry(complete=1))
+        self.assertEqual(self.swarms.scrape([HASH])[HASH], ScrapeEntry(complete=1, downloaders=0))
         self.now += self.settings.expire_after + 1
         self.sweep()
         self.assertEqual((self.swarms.torrents, self.swarms.peers), (0, 0))
@@ -194,10 +194,11 @@ class StoreTests(TestCase):
     def test_a_full_tracker_refuses_the_new_and_keeps_the_old(self) -> None:
         self.swarms.settings = replace(self.settings, max_torrents=1, max_peers=1)
         self.swarms.announce(asked("10.0.0.1"))
-        with self.assertRaisesRegex(TrackerFailure, "no room for another torrent"):
-            self.swarms.announce(asked("10.0.0.2", info_hash=b"x" * 20))
         with self.assertRaisesRegex(TrackerFailure, "no room for another peer"):
             self.swarms.announce(asked("10.0.0.2"))
+        self.swarms.settings = replace(self.settings, max_torrents=1)
+        with self.assertRaisesRegex(TrackerFailure, "no room for another torrent"):
+            self.swarms.announce(asked("10.0.0.2", info_hash=b"x" * 20))
         self.swarms.announce(asked("10.0.0.1"))
         self.assertEqual((self.swarms.torrents, self.swarms.peers), (1, 1))
 
