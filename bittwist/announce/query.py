@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from bittwist.address import fold
@@ -58,10 +58,7 @@ def decode_announce_query(query: bytes) -> AnnounceRequest:
 
 def read_query(query: bytes) -> dict[bytes, bytes]:
     """The parameters by name. Where one is repeated the first counts."""
-    given: dict[bytes, bytes] = {}
-    for name, value in _parameters(query):
-        given.setdefault(name, value)
-    return given
+    return dict(reversed(_parameters(query)))
 
 
 def read_announce(given: dict[bytes, bytes]) -> AnnounceRequest:
@@ -69,20 +66,20 @@ def read_announce(given: dict[bytes, bytes]) -> AnnounceRequest:
 
     TrackerFailure names the parameter that cannot be used.
     """
-    port = _number(given, "port", None)
+    port = _number(given, b"port", None)
     if not 0 < port <= 65535:
         raise TrackerFailure(f"port: {port} is not in 1 to 65535")
     return AnnounceRequest(
-        info_hash=_twenty_bytes(given, "info_hash"),
-        peer_id=_twenty_bytes(given, "peer_id"),
+        info_hash=_twenty_bytes(given, b"info_hash"),
+        peer_id=_twenty_bytes(given, b"peer_id"),
         port=port,
-        uploaded=_number(given, "uploaded", 0),
-        downloaded=_number(given, "downloaded", 0),
-        left=UNKNOWN_LEFT if given.get(b"left") == b"-1" else _number(given, "left", UNKNOWN_LEFT),
+        uploaded=_number(given, b"uploaded", 0),
+        downloaded=_number(given, b"downloaded", 0),
+        left=UNKNOWN_LEFT if given.get(b"left") == b"-1" else _number(given, b"left", UNKNOWN_LEFT),
         # A word we do not know is a regular announce.
         event=_EVENTS.get(given.get(b"event", b""), Event.NONE),
         # -1 is "as you like" in the UDP form (BEP 15), and some clients say so here.
-        numwant=None if given.get(b"numwant", b"-1") == b"-1" else _number(given, "numwant", 0),
+        numwant=None if given.get(b"numwant", b"-1") == b"-1" else _number(given, b"numwant", 0),
         key=given.get(b"key"),
         compact=given.get(b"compact") != b"0",  # BEP 23 suggests compact unless told otherwise
         no_peer_id=given.get(b"no_peer_id") == b"1",
@@ -111,33 +108,44 @@ def _with_query(url: str, pairs: Iterable[tuple[str, str | bytes | int]]) -> str
     return urlunsplit(parts._replace(query=f"{parts.query}&{added}" if parts.query else added, fragment=""))
 
 
-def _parameters(query: bytes) -> Iterator[tuple[bytes, bytes]]:
-    # Escapes that are none stand for themselves. A bare + comes from form encoders, which mean a space by it.
+def _parameters(query: bytes) -> list[tuple[bytes, bytes]]:
+    # A bare + comes from form encoders, which mean a space by it.
+    found = []
     for part in query.replace(b"+", b" ").split(b"&"):
         name, equals, value = part.partition(b"=")
         if equals:
-            yield unquote_to_bytes(name), unquote_to_bytes(value)
+            found.append((_unquoted(name), _unquoted(value)) if b"%" in part else (name, value))
+    return found
 
 
-def _twenty_bytes(given: dict[bytes, bytes], name: str) -> bytes:
-    value = given.get(name.encode())
+def _unquoted(text: bytes) -> bytes:
+    """As `unquote_to_bytes`, several times as fast; escapes that are none stand for themselves."""
+    try:
+        # Python's own escapes are %XX in other letters, and read by C.
+        return text.replace(b"\\", b"\\\\").replace(b"%", b"\\x").decode("unicode_escape").encode("latin-1")
+    except UnicodeDecodeError:
+        return unquote_to_bytes(text)
+
+
+def _twenty_bytes(given: dict[bytes, bytes], name: bytes) -> bytes:
+    value = given.get(name)
     if value is None:
-        raise TrackerFailure(f"{name}: missing")
+        raise TrackerFailure(f"{name.decode()}: missing")
     if len(value) != 20:
-        raise TrackerFailure(f"{name}: {len(value)} bytes instead of 20")
+        raise TrackerFailure(f"{name.decode()}: {len(value)} bytes instead of 20")
     return value
 
 
-def _number(given: dict[bytes, bytes], name: str, default: int | None) -> int:
-    text = given.get(name.encode())
+def _number(given: dict[bytes, bytes], name: bytes, default: int | None) -> int:
+    text = given.get(name)
     if not text:
         if default is None:
-            raise TrackerFailure(f"{name}: missing")
+            raise TrackerFailure(f"{name.decode()}: missing")
         return default
     # Twenty digits hold every 64-bit number; int() alone would also take " 1_0 ".
-    if len(text) > 20 or not text.isdigit() or int(text) > MAX_NUMBER:
-        raise TrackerFailure(f"{name}: not a number from 0 to 2^64 - 1")
-    return int(text)
+    if len(text) > 20 or not text.isdigit() or (number := int(text)) > MAX_NUMBER:
+        raise TrackerFailure(f"{name.decode()}: not a number from 0 to 2^64 - 1")
+    return number
 
 
 def _ip(text: bytes | None) -> str | None:

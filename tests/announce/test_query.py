@@ -3,15 +3,16 @@
 import random
 from dataclasses import replace
 from unittest import TestCase
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bittwist.announce.http import (
     decode_announce_query,
     decode_scrape_query,
     encode_announce_url,
+    read_query,
     scrape_url,
 )
 from bittwist.announce.values import AnnounceRequest, Event
@@ -167,6 +168,13 @@ class DecodeTests(TestCase):
     def test_a_hash_asked_about_twice_is_answered_once(self) -> None:
         one = b"info_hash=" + b"h" * 20
         self.assertEqual(decode_scrape_query(one + b"&" + one), (b"h" * 20,))
+
+    @given(st.lists(st.sampled_from([*b"aZ09%%%%\\\\xuUN{}+&=\n\0\x80\xff"]), max_size=30).map(bytes))
+    @example(b"%5c%5C\\x41\\u0041\\N{DIGIT ONE}%")
+    def test_escapes_are_read_as_the_library_reads_them(self, text: bytes) -> None:
+        value = text.replace(b"&", b"")
+        read = read_query(b"key=" + value).get(b"key")
+        self.assertEqual(read, unquote_to_bytes(value.replace(b"+", b" ")))
 
 
 class HostileTests(TestCase):
