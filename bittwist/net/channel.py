@@ -13,6 +13,8 @@ from bittwist.net.deadlines import Deadlines
 if TYPE_CHECKING:
     from bittwist.net.site import SiteFront
 
+TOO_LARGE = b"413 Content Too Large"
+
 
 class DeadlineChannel(HTTPChannel):
     """Twisted's HTTP connection, within the bounds of its site.
@@ -49,8 +51,9 @@ class DeadlineChannel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         self._expect(None)
-        if self.length is not None and self.length > self.site.settings.max_body:
-            self._refuse()
+        refusal = self.site.refusal(self.requests[-1], self._command, self._path, self.length)
+        if refusal is not None:
+            self._refuse(refusal)
             return
         super().allHeadersReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self.length != 0:
@@ -62,7 +65,7 @@ class DeadlineChannel(HTTPChannel):
             # Counted with the chunks' own framing, which a client can make as long as it likes.
             self._body += len(data)
             if self.length is None and self._body > self.site.settings.max_body:
-                self._refuse()
+                self._refuse(TOO_LARGE)
         if not self._refused:
             super().rawDataReceived(data)
 
@@ -123,8 +126,6 @@ class DeadlineChannel(HTTPChannel):
             self._awaited.end(self)
             self._awaited = None
 
-    def _refuse(self) -> None:
-        self.transport.write(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        )
+    def _refuse(self, status: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status)
         self.loseConnection()

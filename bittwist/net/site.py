@@ -19,7 +19,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from bittwist.address import fold
-from bittwist.net.channel import DeadlineChannel
+from bittwist.net.channel import TOO_LARGE, DeadlineChannel
 from bittwist.net.deadlines import Deadlines
 from bittwist.net.forwarded import HEADERS, X_FORWARDED_FOR, named_by
 from bittwist.net.quick import Quick, QuickChannel
@@ -120,6 +120,13 @@ class SiteFront(Site):
         channel = (DeadlineChannel if self.quick is None else QuickChannel)(self, host)
         channel.requestFactory = _ForwardedRequest
         return channel
+
+    def refusal(self, request: Request, method: bytes, target: bytes, length: int | None) -> bytes | None:
+        """The status line for a request whose body is not wanted, known by its head; None where it is.
+
+        A body whose length is not known (None) is cut off at `max_body`.
+        """
+        return TOO_LARGE if length is not None and length > self.settings.max_body else None
 
     def gone(self, host: str | None) -> None:
         """A connection from this address has ended."""
