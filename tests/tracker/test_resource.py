@@ -175,13 +175,24 @@ class ScrapeTests(TrackerTestCase):
         assert url is not None
         self.assertEqual(
             decode_scrape_response(self.fetch(url)[1]),
-            {b"h" * 20: ScrapeEntry(complete=1, incomplete=1), b"\xff" * 20: ScrapeEntry()},
+            {
+                b"h" * 20: ScrapeEntry(complete=1, incomplete=1, downloaders=1),
+                b"\xff" * 20: ScrapeEntry(downloaders=0),
+            },
         )
 
-    def test_the_first_fifty_are_answered(self) -> None:
+    def test_the_first_so_many_are_answered(self) -> None:
+        self.tracker.apply(replace(STEADY, max_scrape=50))
         url = scrape_url("/announce", [bytes([number]) * 20 for number in range(60)])
         assert url is not None
         self.assertEqual(len(decode_scrape_response(self.fetch(url)[1])), 50)
+
+    def test_partial_seeds_are_no_downloaders(self) -> None:
+        """BEP 21."""
+        self.announce(leech(1), "192.0.2.1")
+        self.announce(replace(leech(2), event=Event.PAUSED), "192.0.2.2")
+        _, body = self.fetch("/scrape?info_hash=" + "h" * 20)
+        self.assertEqual(decode_scrape_response(body)[b"h" * 20], ScrapeEntry(0, 0, 2, downloaders=1))
 
 
 class MountTests(TrackerTestCase):
