@@ -55,6 +55,11 @@ class WebSocketFront:
         self._connections: Counter[str] = Counter()
         self._silent: dict[BrowserProtocol, None] = {}  # who has said nothing yet, the oldest first
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._hosts)
+
     def apply(self, settings: WebSocketSettings) -> None:
         """From now on, these settings; for open connections their pings and sizes stay as they were."""
         self.settings = self.relay.settings = settings

@@ -24,6 +24,7 @@ from bittwist.tracker.websocket_settings import WebSocketSettings
 if TYPE_CHECKING:
     from bittwist.tracker.websocket import WebSocketFront
 
+FRACTION = 0.01  # of a frame: what rounding may leave of a debt
 MAX_HEAD = 16 << 10  # bytes of a request's head; browsers send cookies
 END = b"\r\n\r\n"
 GOING_AWAY = 1001  # the code of a close (RFC 6455, section 7.4.1)
@@ -190,7 +191,7 @@ class BrowserProtocol(WebSocketServerProtocol):
     def leave(self) -> None:
         """Close it, with a word to a browser that listens."""
         if self.state == self.STATE_OPEN:
-            self.sendClose(GOING_AWAY)
+            self.sendCloseFrame(GOING_AWAY)
         else:
             self.drop()
 
@@ -218,19 +219,30 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def _may_go_on(self) -> bool:
         """Count a frame. Who sends too many is read from later; who has sent a burst beyond that, never."""
-        settings, now = self._settings, self._now()
-        earned = (now - self._counted_at) * settings.messages_per_second
-        self._tokens = min(self._tokens + earned, settings.message_burst) - 1
-        self._counted_at = now
+        self._earn()
+        self._tokens -= 1
         if self._tokens < 0 and self._waiting is None:
             self.transport.pauseProducing()
-            delay = -self._tokens / settings.messages_per_second
-            self._waiting = self.factory.reactor.callLater(delay, self._waited)
-        return self._tokens > -settings.message_burst
+            self._wait()
+        return self._tokens > -self._settings.message_burst
+
+    def _earn(self) -> None:
+        settings, now = self._settings, self._now()
+        earned = (now - self._counted_at) * settings.messages_per_second
+        self._tokens = min(self._tokens + earned, settings.message_burst)
+        self._counted_at = now
+
+    def _wait(self) -> None:
+        delay = -self._tokens / self._settings.messages_per_second
+        self._waiting = self.factory.reactor.callLater(delay, self._waited)
 
     def _waited(self) -> None:
         self._waiting = None
-        self._read_on()
+        self._earn()
+        if self._tokens < -FRACTION:  # more frames came with the one that was too many
+            self._wait()
+        else:
+            self._read_on()
 
     def _read_on(self) -> None:
         if not self.congested and self._waiting is None:
