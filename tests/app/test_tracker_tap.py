@@ -69,7 +69,7 @@ class OptionTests(SynchronousTestCase):
 class ServiceTests(SynchronousTestCase):
     def service(self, *http: str) -> tuple[MemoryReactorClock, MultiService]:
         reactor = MemoryReactorClock()
-        return reactor, tracker_service(reactor, TrackerConfig(ListenSettings(http, ())))
+        return reactor, tracker_service(reactor, TrackerConfig(ListenSettings(http or ("tcp:6969",), ())))
 
     def test_nothing_opens_before_it_is_started(self) -> None:
         reactor, whole = self.service("tcp:6969", "tcp:80:interface=127.0.0.1")
