@@ -27,7 +27,9 @@ from bittwist.announce.values import AnnounceRequest, AnnounceResponse, ScrapeEn
 from bittwist.errors import TrackerFailure
 from bittwist.metainfo.compact import unpack
 from bittwist.tracker.interfaces import Arrival, Front, Reply
+from bittwist.tracker.statistics import Statistics
 
+OUR_FAULT = "the tracker had an error of its own; try again later"
 OUR_FAULT_RETRY = 300.0  # seconds to stay away after an error of ours
 
 _log = Logger()
@@ -35,6 +37,9 @@ _log = Logger()
 
 class Tracked(Protocol):
     """What the front needs of a tracker."""
+
+    @property
+    def statistics(self) -> Statistics: ...
 
     def locate(self, host: str, request: AnnounceRequest) -> Address: ...
 
@@ -50,6 +55,7 @@ class Answers:
 
     def __init__(self, tracker: Tracked) -> None:
         self._tracker = tracker
+        self._failures = 0
 
     def announce(self, query: bytes, host: str | None, passkey: str | None = None) -> bytes | Deferred[bytes]:
         """Answer an announce that came from `host`; None where the front cannot see who asks."""
@@ -57,41 +63,54 @@ class Answers:
             given = read_query(query)
             asked = read_announce(given)
             arrival = _arrival(host, passkey, given.get(b"jwt"))
+        except TrackerFailure as unreadable:
+            return self._unreadable(unreadable)
+        try:
             asked = replace(asked, address=self._tracker.locate(arrival.host, asked))
             reply = self._tracker.announce(asked, arrival)
         except Exception as error:  # told apart, logged and answered in _failed
-            return _failed(Failure(error))
+            return self._failed(Failure(error))
         if isinstance(reply, Deferred):
-            return reply.addCallback(_encode, asked).addErrback(_failed)
+            return reply.addCallback(_encode, asked).addErrback(self._failed)
         return _encode(reply, asked)
 
     def scrape(self, query: bytes, host: str | None, passkey: str | None = None) -> bytes | Deferred[bytes]:
         """Answer a scrape, as `announce` does."""
         try:
+            info_hashes = decode_scrape_query(query)
             arrival = _arrival(host, passkey, read_query(query).get(b"jwt"))
-            entries = self._tracker.scrape(decode_scrape_query(query), arrival)
+        except TrackerFailure as unreadable:
+            return self._unreadable(unreadable)
+        try:
+            entries = self._tracker.scrape(info_hashes, arrival)
         except Exception as error:  # told apart, logged and answered in _failed
-            return _failed(Failure(error))
+            return self._failed(Failure(error))
         if isinstance(entries, Deferred):
-            return entries.addCallback(encode_scrape_response).addErrback(_failed)
+            return entries.addCallback(encode_scrape_response).addErrback(self._failed)
         return encode_scrape_response(entries)
+
+    def _unreadable(self, failure: TrackerFailure) -> bytes:
+        self._tracker.statistics.unreadable(Front.HTTP)
+        return encode_failure(failure)
+
+    def _failed(self, failure: Failure) -> bytes:
+        """What the peer is told: the reason where it is its affair, else that it is ours."""
+        error = failure.value
+        if isinstance(error, TrackerFailure):
+            return encode_failure(error)
+        if not isinstance(error, CancelledError):  # who asked went away: nobody reads this
+            self._failures += 1
+            # Whoever finds a bug of ours could have it logged ever so often: 1st, 2nd, 4th, 8th ... time.
+            if self._failures & (self._failures - 1) == 0:
+                told = "an announce or scrape could not be answered (failure {count} of this front)"
+                _log.failure(told, failure, count=self._failures)
+        return encode_failure(TrackerFailure(OUR_FAULT, OUR_FAULT_RETRY))
 
 
 def _arrival(host: str | None, passkey: str | None, token: bytes | None) -> Arrival:
     if host is None:
         raise TrackerFailure("the tracker cannot see your address: its front does not pass it on")
     return Arrival(Front.HTTP, host, passkey, token)
-
-
-def _failed(failure: Failure) -> bytes:
-    """What the peer is told: the reason where it is its affair, else that it is ours."""
-    if isinstance(failure.value, TrackerFailure):
-        return encode_failure(failure.value)
-    if not isinstance(failure.value, CancelledError):  # who asked went away: nobody reads this
-        _log.failure("an announce or scrape could not be answered", failure)
-    return encode_failure(
-        TrackerFailure("the tracker had an error of its own; try again later", OUR_FAULT_RETRY)
-    )
 
 
 def _encode(reply: Reply, asked: AnnounceRequest) -> bytes:

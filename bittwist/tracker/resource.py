@@ -13,6 +13,7 @@ from klein.resource import KleinResource
 from twisted.internet.defer import Deferred
 from twisted.web.iweb import IRequest
 
+from bittwist.net.site import host_of
 from bittwist.tracker.http import Answers, Tracked
 
 if TYPE_CHECKING:
@@ -60,13 +61,17 @@ class _Routes:
     @app.route("/announce/<passkey>")
     @app.route("/<passkey>/announce")
     def announce(self, request: IRequest, passkey: str | None = None) -> bytes | Deferred[bytes]:
-        return _plain_later(request, self._answers.announce(_query(request), _host(request), passkey))
+        return _plain_later(
+            request, self._answers.announce(_query(request), host_of(request.getClientAddress()), passkey)
+        )
 
     @app.route("/scrape")
     @app.route("/scrape/<passkey>")
     @app.route("/<passkey>/scrape")
     def scrape(self, request: IRequest, passkey: str | None = None) -> bytes | Deferred[bytes]:
-        return _plain_later(request, self._answers.scrape(_query(request), _host(request), passkey))
+        return _plain_later(
+            request, self._answers.scrape(_query(request), host_of(request.getClientAddress()), passkey)
+        )
 
     @app.route("/")
     def mounted(self, request: IRequest) -> bytes | Deferred[bytes]:
@@ -86,11 +91,6 @@ class _Routes:
                 return self.scrape(request, passkey)
             case _:
                 return _plain(request, 404, b"A BitTorrent tracker: see /announce.\n")
-
-
-def _host(request: IRequest) -> str | None:
-    host = getattr(request.getClientAddress(), "host", None)
-    return host if isinstance(host, str) else None
 
 
 def _query(request: IRequest) -> bytes:
