@@ -1,7 +1,5 @@
-// Every name is there and is nothing, which is how simple-peer knows that this platform has no WebRTC.
-export const RTCPeerConnection = undefined
-export const RTCSessionDescription = undefined
-export const RTCIceCandidate = undefined
-export const RTCDataChannel = undefined
-export const MediaStream = undefined
+// What a program has put in its global scope, or nothing: by that simple-peer knows that there is no WebRTC.
+export const RTCPeerConnection = globalThis.RTCPeerConnection
+export const RTCSessionDescription = globalThis.RTCSessionDescription
+export const RTCIceCandidate = globalThis.RTCIceCandidate
 export default {}
