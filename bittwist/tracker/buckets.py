@@ -82,7 +82,8 @@ class Buckets:
         """The next bucket in turn gives half of its records to a new one at the end."""
         at = len(self._buckets) - self._low
         both = bytes(self._buckets[at])
-        stay, go = [], []
+        stay: list[bytes] = []
+        go: list[bytes] = []
         for offset in range(0, len(both), self._width):
             goes = hash(both[offset : offset + self._lead]) & self._low
             (go if goes else stay).append(both[offset : offset + self._width])

@@ -97,6 +97,12 @@ class Holdings:
         most = self._tiers[max(self._tiers)]
         return asker if asker in most else next(iter(most))
 
+    def settle(self) -> None:
+        """Sort all records by their last announces: to be called when peers were added in another order."""
+        for host, record in self._heavy.items():
+            numbers = sorted(record.swarms, key=lambda number: self._announced(host, number))
+            record.swarms = {number: record.swarms[number] for number in numbers}
+
     def _numbers(self, host: bytes) -> list[int]:
         entries = self._light[len(host)].find_all(host)
         return list(dict.fromkeys(int.from_bytes(entry[-NUMBER:], "big") for entry in entries))

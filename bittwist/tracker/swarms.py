@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from heapq import heappush, heapreplace, nlargest
 from itertools import islice
 from random import Random
@@ -13,7 +14,7 @@ from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.holdings import Holdings
 from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer, Totals
-from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, host_of
+from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, PeerColumns, host_of
 from bittwist.tracker.settings import TrackerSettings
 
 SECOND = 1_000_000  # stamps in a second
@@ -22,6 +23,8 @@ EVICTIONS = 64  # entries that one announce may cost others: freeing as many nev
 STEP = 20_000  # peers looked at in one step of the sweep: half a millisecond
 BLOCK = 500  # peers looked at, and perhaps all removed, without a rest: some milliseconds
 REMOVAL = 40  # peers that are looked at in the time one is removed
+COPIED = 20_000  # peers copied in one step of a snapshot: a millisecond
+PORTION = 20  # peers that are copied in the time a portion takes by itself
 SORTED = 10_000  # swarms that are sorted when somebody asks for the largest: some milliseconds
 LISTED = 1000  # of more swarms, so many of the largest are noted by each sweep
 
@@ -62,6 +65,15 @@ class Swarm:
     def entry(self) -> ScrapeEntry:
         leeches = sum(peers.leeches for peers in self.families)
         return ScrapeEntry(self.complete, self.downloaded, self.size - self.complete, leeches)
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some of the peers of a swarm, as a snapshot keeps them; stamps are on the clock of the store."""
+
+    info_hash: bytes
+    downloaded: int
+    peers: PeerColumns
 
 
 @implementer(ISwarmStore)
@@ -199,6 +211,58 @@ class Swarms:
                 heapreplace(largest, (swarm.size, number))
         found = [self._numbered[number] for _, number in largest]
         self._largest = [swarm for swarm in found if swarm is not None]
+
+    def portions(self) -> Iterator[list[Portion]]:
+        """All there is, a step at a time: iterate to the end, other work in between.
+
+        A peer that changes its kind between two steps may be missing, or be in it twice.
+        """
+        step: list[Portion] = []
+        held = 0
+        for number in range(len(self._numbered)):
+            swarm = self._numbered[number]
+            if swarm is None or not self._holds(swarm):
+                continue
+            for peers in swarm.families:
+                stop = len(peers)
+                while stop > 0:
+                    start = max(0, stop - COPIED)
+                    step.append(Portion(swarm.info_hash, swarm.downloaded, peers.copy(start, stop)))
+                    held += stop - start + PORTION
+                    if held >= COPIED:
+                        yield step
+                        step, held = [], 0
+                    stop = min(start, len(peers))
+        if step:
+            yield step
+
+    def restore(self, portion: Portion) -> int:
+        """Take its peers in, but for those who stayed away or are here already; how many.
+
+        All bounds hold: what there is no room for is left out.
+        """
+        now = int(self._now() * SECOND)
+        before = now - int(self.settings.expire_after * SECOND)
+        taken = 0
+        for packed, peer_id, kind, stamp in portion.peers.peers():
+            if stamp < before:
+                continue
+            swarm = self._swarms.get(portion.info_hash)
+            if swarm is not None and swarm.family(packed).find(packed) >= 0:
+                continue
+            try:
+                self._admit(host_of(packed), portion.info_hash, swarm)
+            except TrackerFailure:
+                break
+            swarm = self._swarm(portion.info_hash)
+            self._add(swarm, packed, peer_id, kind, min(stamp, now))
+            swarm.downloaded = max(swarm.downloaded, portion.downloaded)
+            taken += 1
+        return taken
+
+    def settle(self) -> None:
+        """All is restored: who came when is known again, whatever order it was restored in."""
+        self._holdings.settle()
 
     def _admit(self, host: bytes, info_hash: bytes, swarm: Swarm | None) -> None:
         """Make room for one more peer of this host in this swarm, or raise TrackerFailure."""

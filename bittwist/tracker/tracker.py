@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from random import Random
+from time import time
+from typing import cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -20,16 +22,19 @@ from bittwist.tracker.browsers import Browsers
 from bittwist.tracker.channel import QuickAnnounces
 from bittwist.tracker.interfaces import Arrival, IAnnounceHook, ISwarmStore, Reply, SwarmAnswer
 from bittwist.tracker.settings import TrackerSettings
+from bittwist.tracker.snapshot import Snapshots, SnapshotSettings
 from bittwist.tracker.statistics import Statistics
 from bittwist.tracker.swarms import Swarms
+from bittwist.tracker.threads import FilesReactor
 
-SWEEP_EVERY = 30.0  # seconds between the passes that drop peers who stayed away
+SWEEPS = 32  # in the time after which a peer counts as gone: so much longer, at most, it is told to others
 
 
 class Tracker(Service):
     """A tracker. As a service it forgets peers who stay away; its fronts ask `announce` and `scrape`.
 
-    `store` and `hooks` are a stranger's (tracker.interfaces); without a store it keeps the swarms in memory.
+    `store` and `hooks` are a stranger's (tracker.interfaces); without a store it keeps the swarms in memory,
+    and with a `snapshot` in a file too. `wall` gives seconds since the epoch.
     """
 
     def __init__(
@@ -40,6 +45,8 @@ class Tracker(Service):
         store: ISwarmStore | None = None,
         hooks: Sequence[IAnnounceHook] = (),
         random: Random | None = None,
+        snapshot: SnapshotSettings | None = None,
+        wall: Callable[[], float] = time,
     ) -> None:
         self._reactor = reactor
         self._random = random or Random()
@@ -47,6 +54,12 @@ class Tracker(Service):
         self.statistics = Statistics()
         self._swarms = Swarms(reactor.seconds, self._random, self.settings) if store is None else None
         self.browsers = Browsers(self._random, self.settings)
+        self._snapshots: Snapshots | None = None
+        if snapshot is not None and snapshot.file is not None:
+            if self._swarms is None:
+                raise ValueError("file", "is for swarms in memory; a store of its own keeps them itself")
+            threads = cast(FilesReactor, reactor)  # only who keeps files needs a reactor with threads
+            self._snapshots = Snapshots(threads, self._swarms, snapshot.file, snapshot.every, wall=wall)
         self.store: ISwarmStore = store if store is not None else ISwarmStore(self._swarms)
         self.hooks = tuple(hooks)
         self._trusted = self.settings.trusted_networks()
@@ -125,14 +138,19 @@ class Tracker(Service):
         super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if IService.providedBy(self.store):
             self.store.startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        if self._snapshots is not None:
+            self._snapshots.load()
+            self._snapshots.start()
         if self._swarms is not None:
-            self._next_step = self._reactor.callLater(SWEEP_EVERY, self._begin_sweep, self._swarms)
+            self._await_sweep(self._swarms)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self._next_step is not None:
             self._next_step.cancel()
             self._next_step = None
+        if self._snapshots is not None:
+            return self._snapshots.stop()
         return maybeDeferred(self.store.stopService if IService.providedBy(self.store) else lambda: None)
 
     def _bounded(self, request: AnnounceRequest) -> AnnounceRequest:
@@ -249,7 +267,11 @@ class Tracker(Service):
         for _ in self._sweep:  # one step a turn of the reactor, announces in between
             self._next_step = self._reactor.callLater(0, self._continue_sweep, swarms)
             return
-        self._next_step = self._reactor.callLater(SWEEP_EVERY, self._begin_sweep, swarms)
+        self._await_sweep(swarms)
+
+    def _await_sweep(self, swarms: Swarms) -> None:
+        after = self.settings.expire_after / SWEEPS
+        self._next_step = self._reactor.callLater(after, self._begin_sweep, swarms)
 
 
 def _size_of(entries: dict[bytes, ScrapeEntry], info_hash: bytes) -> SwarmAnswer:
