@@ -101,7 +101,7 @@ class SiteFront(Site):
         self.idle = Deadlines(reactor, settings.idle_timeout, DeadlineChannel.idle_too_long)
         self.replies = Deadlines(reactor, settings.response_deadline, DeadlineChannel.too_late)
         self.proxy_header = settings.proxy_header.lower().encode()
-        self._room = settings.max_connections
+        self.room = settings.max_connections
         self._proxies = settings.proxy_networks()
         self._open = 0
         self._connections: dict[str, int] = {}
@@ -111,7 +111,7 @@ class SiteFront(Site):
         held = 0 if host is None else self._connections.get(host, 0)
         if host is not None and held >= self.settings.connections_per_address and not self.is_proxy(host):
             return None  # which closes it
-        if self._open >= self._room and not self._shed():
+        if self._open >= self.room and not self._shed():
             return None
         self._open += 1
         if host is not None:
@@ -168,7 +168,7 @@ class SiteFront(Site):
         soft, _ = getrlimit(RLIMIT_NOFILE)
         if soft != RLIM_INFINITY:
             # Without this the system decides who is turned away: everybody.
-            self._room = max(1, min(self.settings.max_connections, soft - SPARE_DESCRIPTORS))
+            self.room = max(1, min(self.settings.max_connections, soft - SPARE_DESCRIPTORS))
 
     def stopFactory(self) -> None:
         """Nothing was started."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from resource import RLIMIT_NOFILE, getrlimit
+
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
@@ -56,11 +58,14 @@ class Connection:
     def closed(self) -> bool:
         return bool(self.transport.disconnecting or self.transport.disconnected)
 
+    gone = False
+
     def lose(self) -> None:
         from twisted.internet.error import ConnectionDone
         from twisted.python.failure import Failure
 
         assert self.protocol is not None
+        self.gone = True
         self.protocol.connectionLost(Failure(ConnectionDone()))
 
 
@@ -71,6 +76,15 @@ class FrontTestCase(SynchronousTestCase):
 
     def front(self, **settings: object) -> SiteFront:
         return make_site(self.clock, self.echo, SiteSettings(**settings))  # type: ignore[arg-type]
+
+    def quick(self, **settings: object) -> SiteFront:
+        """A front that answers all there is."""
+        return make_site(
+            self.clock,
+            self.echo,
+            SiteSettings(**settings),  # type: ignore[arg-type]
+            lambda target, host: b"quick",
+        )
 
     def assertNothingLeft(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -132,6 +146,57 @@ class DeadlineTests(FrontTestCase):
         connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         self.clock.advance(60)
         self.assertTrue(connection.closed)
+
+    def test_who_never_takes_the_answer_is_cut_off(self) -> None:
+        for request in (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
+            connection = Connection(self.front(response_deadline=30))
+            connection.send(request)
+            connection.protocol.pauseProducing()  # as the transport does that cannot get rid of it
+            self.clock.advance(29)
+            self.assertFalse(connection.transport.disconnected)
+            self.clock.advance(1)
+            self.assertTrue(connection.transport.disconnected, "aborted: it would wait to be read otherwise")
+            connection.lose()
+            self.assertNothingLeft()
+
+    def test_a_connection_that_was_to_close_and_stays_is_cut_off(self) -> None:
+        for front in (self.front(response_deadline=5), self.quick(response_deadline=5)):
+            connection = Connection(front)
+            connection.send(b"GET / HTTP/1.0\r\n\r\n")
+            self.assertTrue(connection.transport.disconnecting)
+            self.clock.advance(5)
+            self.assertTrue(connection.transport.disconnected)
+            idle = Connection(front)
+            idle.send(b"GET / HTTP/1.1\r\n\r\n")
+            self.clock.advance(60)
+            self.assertTrue(idle.transport.disconnecting)
+            self.assertFalse(idle.transport.disconnected)
+            self.clock.advance(5)
+            self.assertTrue(idle.transport.disconnected)
+
+    def test_who_takes_the_answer_slowly_but_does_is_kept(self) -> None:
+        connection = Connection(self.front(response_deadline=30, idle_timeout=60))
+        connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        connection.protocol.pauseProducing()
+        self.clock.advance(29)
+        connection.protocol.resumeProducing()
+        self.clock.advance(59)
+        self.assertFalse(connection.closed)
+        self.clock.advance(1)
+        self.assertTrue(connection.closed, "and is idle from then on")
+
+    def test_who_is_asked_about_has_the_deadlines_of_all(self) -> None:
+        front = self.quick()
+        for words in ((), (b"GET / HT",), (b"GET / HTTP/1.1\r\n\r\n", b"GET ")):
+            connection = Connection(front)
+            for part in words:
+                connection.send(part)
+            self.clock.advance(9)
+            connection.send(b"X")
+            self.clock.advance(1)
+            self.assertTrue(connection.closed, words)
+            connection.lose()
+        self.assertNothingLeft()
 
     def test_a_slow_answer_of_ours_is_waited_for(self) -> None:
         connection = Connection(self.front())
@@ -197,12 +262,61 @@ class CapTests(FrontTestCase):
         front = self.front(connections_per_address=1, trusted_proxies=("192.0.2.0/24",))
         self.assertTrue(all(Connection(front).protocol for _ in range(5)))
 
+    def test_beyond_all_connections_who_makes_us_wait_longest_gives_way(self) -> None:
+        front = self.front(max_connections=3)
+        dripping, idle, waiting = (Connection(front) for _ in range(3))
+        waiting.send(b"GET /wait HTTP/1.1\r\n\r\n")
+        idle.send(b"GET / HTTP/1.1\r\n\r\n")
+        dripping.send(b"GET /")
+        self.clock.advance(2)
+        fresh = Connection(front)
+        self.assertEqual(self.ended(dripping, idle, waiting, fresh), [True, False, False, False])
+        dripping.lose()
+        another = Connection(front)
+        self.assertEqual(self.ended(idle, waiting, fresh, another), [True, False, False, False])
+        idle.lose()
+        self.assertEqual(self.ended(fresh, Connection(front)), [True, False], "nobody but who has just come")
+        fresh.lose()
+
+    def test_where_all_wait_for_us_who_comes_is_turned_away(self) -> None:
+        front = self.front(max_connections=1)
+        Connection(front).send(b"GET /wait HTTP/1.1\r\n\r\n")
+        self.assertIsNone(Connection(front).protocol)
+
+    def test_a_flood_of_half_requests_leaves_room_for_whole_ones(self) -> None:
+        front = self.quick(max_connections=50)
+        flood = []
+        for number in range(500):
+            flood.append(Connection(front, IPv4Address("TCP", f"127.0.{number // 250}.{number % 250}", 1)))
+            flood[-1].send(b"GET /ann")
+            self.clock.advance(0.01)
+            for connection in flood:
+                if connection.transport.disconnected and not connection.gone:
+                    connection.lose()
+            honest = Connection(front)
+            self.assertIn(b"quick", honest.send(b"GET / HTTP/1.0\r\n\r\n"))
+            honest.lose()
+        self.assertGreater(sum(connection.gone for connection in flood), 440)
+
+    def test_the_descriptors_of_the_process_bound_the_connections_too(self) -> None:
+        soft, _ = getrlimit(RLIMIT_NOFILE)
+        front = self.front(max_connections=10**9)
+        front.doStart()
+        self.addCleanup(front.doStop)
+        self.assertLess(front.room, soft)
+
+    def ended(self, *connections: Connection) -> list[bool]:
+        return [connection.transport.disconnected for connection in connections]
+
     def test_settings_that_make_no_sense_are_refused_by_name(self) -> None:
         for key, value in {
             "header_deadline": 0,
             "body_deadline": -1,
             "max_body": -1,
             "connections_per_address": 0,
+            "response_deadline": 0,
+            "max_connections": 0,
+            "proxy_header": "Via",
             "trusted_proxies": ("here",),
         }.items():
             with self.assertRaises(ValueError) as caught:
@@ -230,6 +344,16 @@ class ClientTests(FrontTestCase):
             b"X-Forwarded-For: 2001:db8::1\r\n": b"2001:db8::1",
             b"X-Forwarded-For: unknown\r\n": b"192.0.2.1",
             b"X-Forwarded-For: \xff\r\n": b"192.0.2.1",
+        }.items():
+            self.assertEqual(self.seen(front, line), client, line)
+
+    def test_a_proxy_that_says_so_is_believed_for_forwarded(self) -> None:
+        front = self.front(trusted_proxies=("192.0.2.1", "10.9.0.0/16"), proxy_header="Forwarded")
+        for line, client in {
+            b'Forwarded: for=1.1.1.1, for="[2001:db8::1]:80";proto=http, for=10.9.1.1\r\n': b"2001:db8::1",
+            b"Forwarded: for=_hidden\r\n": b"192.0.2.1",
+            b"Forwarded: for=198.51.100.7\r\nX-Forwarded-For: 6.6.6.6\r\n": b"198.51.100.7",
+            b"X-Forwarded-For: 6.6.6.6\r\n": b"192.0.2.1",  # from the client: the proxy does not set it
         }.items():
             self.assertEqual(self.seen(front, line), client, line)
 
