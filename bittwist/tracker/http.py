@@ -68,11 +68,11 @@ class Answers:
         try:
             asked = replace(asked, address=self._tracker.locate(arrival.host, asked))
             reply = self._tracker.announce(asked, arrival)
+            if isinstance(reply, Deferred):
+                return reply.addCallback(_encode, asked).addErrback(self._failed)
+            return _encode(reply, asked)
         except Exception as error:  # told apart, logged and answered in _failed
             return self._failed(Failure(error))
-        if isinstance(reply, Deferred):
-            return reply.addCallback(_encode, asked).addErrback(self._failed)
-        return _encode(reply, asked)
 
     def scrape(self, query: bytes, host: str | None, passkey: str | None = None) -> bytes | Deferred[bytes]:
         """Answer a scrape, as `announce` does."""
@@ -83,11 +83,11 @@ class Answers:
             return self._unreadable(unreadable)
         try:
             entries = self._tracker.scrape(info_hashes, arrival)
+            if isinstance(entries, Deferred):
+                return entries.addCallback(encode_scrape_response).addErrback(self._failed)
+            return encode_scrape_response(entries)
         except Exception as error:  # told apart, logged and answered in _failed
             return self._failed(Failure(error))
-        if isinstance(entries, Deferred):
-            return entries.addCallback(encode_scrape_response).addErrback(self._failed)
-        return encode_scrape_response(entries)
 
     def _unreadable(self, failure: TrackerFailure) -> bytes:
         self._tracker.statistics.unreadable(Front.HTTP)
