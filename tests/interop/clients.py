@@ -295,7 +295,7 @@ class Opentracker:
 
 
 class BittwistTracker:
-    """Our own tracker, as `twistd` runs it."""
+    """Our own tracker, as `twistd` runs it, over HTTP and UDP."""
 
     name = "bittwist-tracker"
     needs = ()
@@ -310,12 +310,16 @@ class BittwistTracker:
     def url(self) -> str:
         return f"http://{self.host.address}:{self.port}/announce"
 
+    @property
+    def udp_url(self) -> str:
+        return f"udp://{self.host.address}:{self.port}/announce"
+
     def start(self, info_hashes: Sequence[str]) -> None:
         """It serves any info hash, so these are not looked at."""
         self.work.mkdir(parents=True, exist_ok=True)
         twistd = Path(sys.executable).with_name("twistd")
-        endpoint = f"tcp:{self.port}:interface={self.host.address}"
-        options = ["--nodaemon", "--pidfile=", "bittwist-tracker", "--http", endpoint]
+        http, udp = f"tcp:{self.port}:interface={self.host.address}", f"{self.host.address}:{self.port}"
+        options = ["--nodaemon", "--pidfile=", "bittwist-tracker", "--http", http, "--udp", udp]
         self.program = Program([twistd, *options], self.host, self.work / "log")
         self.program.until_listening(self.port, STARTED)
 

@@ -55,15 +55,15 @@ class Shared:
             stack.callback(seed.stop)
             seed.seed(self.torrent, self.content.parent)
             if tracker is not None:
-                self._until_tracked(seed)
+                self._until_tracked(seed, tracker.url)
             stack.callback(leech.stop)
             leech.download(self.torrent, self.target, [seed.endpoint] if tracker is None else [])
             leech.wait(ENOUGH)
         assert self.differences(leech) == []
 
-    def _until_tracked(self, seed: Client) -> None:
+    def _until_tracked(self, seed: Client, url: str) -> None:
         """Until the tracker knows the seed: not every client announces as soon as it listens."""
-        scrape: list[str | Path] = [*seed.host.prefix, *COMMAND, "scrape", self.torrent, "--json"]
+        scrape = [*seed.host.prefix, *COMMAND, "scrape", url, self.info_hash, "--json"]
         deadline = time.monotonic() + ENOUGH
         while True:
             asked = subprocess.run(scrape, capture_output=True, text=True, timeout=ENOUGH, check=False)

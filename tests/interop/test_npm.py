@@ -3,68 +3,39 @@
 from __future__ import annotations
 
 import json
-import random
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import pytest_twisted
-from twisted.internet import reactor
-from twisted.internet.threads import deferToThread
 
-from bittwist.net.policy import Network
-from bittwist.net.site import make_site
-from bittwist.tracker import Tracker
-from bittwist.tracker.datagram import UdpFront, UdpSettings, connection_ids
-from bittwist.tracker.websocket import WebSocketFront
+from tests.interop.clients import Bittwist, BittwistTracker, Libtorrent
+from tests.interop.content import many_files, single_file
+from tests.interop.fronts import Fronts
 from tests.interop.hosts import Host, Program
 from tests.interop.partners import NPM
+from tests.interop.shared import Shared
+from tests.interop.webtorrent import Webtorrent
 
 LOCAL = Host("127.0.0.1")
 INFO_HASH = bytes(range(236, 256))
-SEED, LEECH = b"-TS0001-seed00000000", b"-TS0001-leech0000000"
+SEED = b"-TS0001-seed00000000"  # the peer id in announces.mjs
 INTERVAL = {"http": 1800, "ws": 120}  # over UDP it does not say
-
-
-@asynccontextmanager
-async def fronts() -> AsyncIterator[dict[str, str]]:
-    """A tracker with default options on loopback; its announce URLs by the name of the protocol."""
-    tracker = Tracker(reactor, random=random.Random(1))
-    udp = UdpFront(tracker, Network(reactor), [("127.0.0.1", 0)], connection_ids(UdpSettings(), time.time))
-    site = make_site(reactor, tracker.resource())
-    ports = {
-        "http": reactor.listenTCP(0, site, interface="127.0.0.1"),
-        "ws": reactor.listenTCP(0, WebSocketFront(reactor, tracker), interface="127.0.0.1"),
-    }
-    tracker.startService()
-    udp.startService()
-    try:
-        urls = {name: f"{name}://127.0.0.1:{port.getHost().port}/announce" for name, port in ports.items()}
-        yield {**urls, "udp": f"udp://{udp.addresses[0]}/announce"}
-    finally:
-        for port in ports.values():
-            await port.stopListening()
-        await udp.stopService()
-        await tracker.stopService()
 
 
 @pytest.mark.needs("node", "bittorrent-tracker")
 @pytest.mark.parametrize("protocol", ["http", "udp", "ws"])
-@pytest_twisted.ensureDeferred
-async def test_the_client_of_npm_announces_finds_others_and_scrapes(protocol: str, tmp_path: Path) -> None:
-    async with fronts() as urls:
+def test_the_client_of_npm_announces_finds_others_and_scrapes(protocol: str, tmp_path: Path) -> None:
+    with Fronts(LOCAL, tmp_path / "tracker") as tracker:
+        url = tracker.urls[protocol]
         # With one URL both would share one WebSocket.
-        told = [urls[protocol], f"{urls[protocol]}?second", INFO_HASH.hex()]
-        program = Program(["node", NPM / "announces.mjs", *told], LOCAL, tmp_path / "log")
+        program = Program(
+            ["node", NPM / "announces.mjs", url, f"{url}?second", INFO_HASH.hex()], LOCAL, tmp_path / "log"
+        )
         try:
-            status = await deferToThread(program.wait, 30)
+            assert program.wait(30) == 0, program.output
         finally:
             program.stop()
-    lines = [json.loads(line) for line in program.output.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in program.output.splitlines()]
     steps = {line["step"]: line for line in lines}
-    assert status == 0, program.output
 
     def sizes(name: str) -> tuple[int, int]:
         return steps[name]["complete"], steps[name]["incomplete"]
@@ -81,3 +52,36 @@ async def test_the_client_of_npm_announces_finds_others_and_scrapes(protocol: st
         assert steps["answer"]["sdp"] == "v=0\r\ns=an offer – 1\r\ns=its answer\r\n"
     else:
         assert steps["met"]["address"] == "127.0.0.1:7001"
+
+
+@pytest.mark.needs(*Webtorrent.needs, "nsenter", "unshare", "ip", "root", "libtorrent")
+@pytest.mark.parametrize("webtorrent_seeds", [False, True], ids=["leech", "seed"])
+@pytest.mark.parametrize("protocol", ["http", "udp"])
+def test_webtorrent_and_libtorrent_find_each_other_and_finish(
+    protocol: str, webtorrent_seeds: bool, hosts: list[Host], tmp_path: Path
+) -> None:
+    """By each protocol that webtorrent has in Node."""
+    tracking = BittwistTracker(hosts[0], tmp_path / "tracker")
+    shared = Shared.make(tmp_path, single_file, [tracking.url if protocol == "http" else tracking.udp_url])
+    # It listens on every address, and announces from the one that the tracker has.
+    webtorrent = Webtorrent(hosts[0], tmp_path / "webtorrent", 6882)
+    libtorrent = Libtorrent(hosts[1], tmp_path / "libtorrent")
+    if webtorrent_seeds:
+        shared.exchange(webtorrent, libtorrent, tracking)
+    else:
+        shared.exchange(libtorrent, webtorrent, tracking)
+
+
+@pytest.mark.needs(*Webtorrent.needs, "nsenter", "unshare", "ip", "root")
+@pytest.mark.parametrize("webtorrent_seeds", [False, True], ids=["leech", "seed"])
+def test_webtorrent_and_bittwist_find_each_other_and_finish(
+    webtorrent_seeds: bool, hosts: list[Host], tmp_path: Path
+) -> None:
+    tracking = BittwistTracker(hosts[0], tmp_path / "tracker")
+    shared = Shared.make(tmp_path, many_files, [tracking.url])
+    webtorrent = Webtorrent(hosts[0], tmp_path / "webtorrent", 6882)
+    bittwist = Bittwist(hosts[1], tmp_path / "bittwist")
+    if webtorrent_seeds:
+        shared.exchange(webtorrent, bittwist, tracking)
+    else:
+        shared.exchange(bittwist, webtorrent, tracking)
