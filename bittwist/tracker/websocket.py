@@ -12,8 +12,8 @@ from ipaddress import ip_address
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
-from zope.interface import implementer
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.internet.protocol import ServerFactory
 
 from bittwist.errors import ConfigError
 from bittwist.net.forwarded import named_by
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["WebSocketFront", "WebSocketSettings"]
 
 
-@implementer(IProtocolFactory)
-class WebSocketFront:
+class WebSocketFront(ServerFactory):
     """A factory that serves a tracker to browsers, to listen with. Owns its connections.
 
     ConfigError where autobahn is not installed.
@@ -67,7 +66,7 @@ class WebSocketFront:
         self._factory.apply(settings)
         self._measure()
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]  # not any Protocol
         host = host_of(addr)
         counted = host if host is not None and not self._is_proxy(host) else None
         if not self._may_connect(counted):
@@ -113,10 +112,10 @@ class WebSocketFront:
             if not self._connections[host]:
                 del self._connections[host]
 
-    def doStart(self) -> None:
+    def startFactory(self) -> None:
         self._measure()
 
-    def doStop(self) -> None:
+    def stopFactory(self) -> None:
         """Nobody listens any more, so that nobody who is still connected would meet anybody new."""
         for protocol in list(self._hosts):
             protocol.leave()
