@@ -82,8 +82,8 @@ class FetchTests(SynchronousTestCase):
     def test_a_peer_that_rejects_is_left_for_the_next_and_asked_again_when_all_were(self):
         one, two = self.joins(1), self.joins(2)
         self.fetch.received(one, MetadataReject(one.asked()[0]), self.now)
-        self.assertTrue(two.asked())
-        self.fetch.received(two, MetadataReject(0), self.now)
+        self.assertTrue(two.told)
+        self.fetch.received(two, MetadataReject(two.asked()[0]), self.now)
         self.ticks(1)
         self.gives_all(one)
         self.assertEqual(len(self.arrived), 1)
@@ -127,7 +127,7 @@ class FetchTests(SynchronousTestCase):
         self.assertTrue(two.asked())
 
     def test_who_is_not_being_asked_changes_nothing(self):
-        one, two = self.joins(1), self.joins(2)
+        one, two = self.joins(1), Peer(2)
         self.fetch.received(two, piece(0), self.now)
         self.gives_all(one)
         self.assertEqual(len(self.arrived), 1)
@@ -137,6 +137,50 @@ class FetchTests(SynchronousTestCase):
         for number in range(len(PIECES)):
             self.fetch.received(liar, piece(number, bytes(len(PIECES[number]))), self.now)
         self.assertEqual((self.guilty, self.arrived), (["host1"], []))
+
+    def test_all_are_asked_at_once_and_no_piece_of_more_than_two(self):
+        peers = [self.joins(key) for key in range(5)]
+        asked = [number for peer in peers for number in peer.asked()]
+        self.assertEqual(set(asked), set(range(len(PIECES))))
+        self.assertEqual(max(asked.count(number) for number in asked), 2)
+
+    def test_the_last_pieces_do_not_wait_for_a_slow_peer(self):
+        self.joins(1)
+        self.gives_all(self.joins(2))
+        self.assertEqual(len(self.arrived), 1)
+        self.assertEqual(self.now, 0.0)
+
+    def test_who_claims_another_size_does_not_hold_up_the_others(self):
+        liar, honest = self.joins(1, size=SIZE + 1), self.joins(2)
+        self.fetch.received(liar, MetadataPiece(0, SIZE + 1, bytes(METADATA_BLOCK)), self.now)
+        self.gives_all(honest)
+        self.assertEqual((len(self.arrived), self.guilty), (1, []))
+
+    def test_more_claimed_sizes_than_are_followed_at_once_wait_for_their_turn(self):
+        for key in range(metadata.MAX_DRAFTS):
+            self.joins(key, size=SIZE + 1 + key)
+        honest = self.joins(100)
+        self.assertEqual(honest.told, [])
+        self.ticks(PATIENCE + 1)
+        self.gives_all(honest)
+        self.assertEqual(len(self.arrived), 1)
+
+    def test_when_several_were_wrong_together_the_guilty_is_found_and_nobody_else(self):
+        one, liar, three = self.joins(1), self.joins(2), self.joins(3)
+
+        def gives(peer, number):
+            lie = bytes(len(PIECES[number])) if peer is liar else None
+            self.fetch.received(peer, piece(number, lie), self.now)
+
+        for _ in range(20 * len(PIECES)):
+            for peer in (one, liar, three):
+                for number in peer.asked():
+                    gives(peer, number)
+            self.ticks(1)
+            if self.arrived:
+                break
+        self.assertEqual([info.raw for info in self.arrived], [RAW])
+        self.assertEqual(set(self.guilty), {"host2"})
 
     def test_what_has_the_hash_but_is_no_info_dictionary_is_told(self):
         raw = b"d1:xi1ee"
