@@ -48,7 +48,7 @@ def read(path: Path, zero_at: int) -> Iterator[Portion]:
     """The portions in the file, their stamps on the clock that was 0 at `zero_at` of the wall clock.
 
     BadSnapshot at the first thing that is wrong, after the portions before it; FileNotFoundError or
-    StorageError where there is nothing to read. At most a frame is in memory at a time, whatever the file says.
+    StorageError where there is nothing to read. One frame at a time is in memory, however long the file.
     """
     try:
         stream = path.open("rb")

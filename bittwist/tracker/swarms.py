@@ -255,7 +255,10 @@ class Swarms:
             except TrackerFailure:
                 break
             swarm = self._swarm(portion.info_hash)
-            self._add(swarm, packed, peer_id, kind, min(stamp, now))
+            # Stamps may run a little ahead of the clock; further they do when that was set back meanwhile.
+            stamp = min(stamp, now + SECOND)
+            self._stamp = max(self._stamp, stamp)
+            self._add(swarm, packed, peer_id, kind, stamp)
             swarm.downloaded = max(swarm.downloaded, portion.downloaded)
             taken += 1
         return taken
