@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
+from twisted.internet import tcp
 from twisted.internet.interfaces import ITCPTransport
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from bittwist.net.deadlines import Deadlines
+
+TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
 
 if TYPE_CHECKING:
     from bittwist.net.site import SiteFront
@@ -40,12 +44,14 @@ class DeadlineChannel(HTTPChannel):
 
     def begin_http(self) -> None:
         """Let Twisted have the connection."""
+        if type(self.transport) is tcp.Server:
+            bound_unread(self.transport.socket, self.site.settings.response_deadline)
         super().connectionMade()  # type: ignore[no-untyped-call]  # untyped in Twisted
 
     def dataReceived(self, data: bytes) -> None:
         if self._refused:
             return
-        if self._awaited is self.site.idle:  # the first bytes of a further request
+        if self._awaited in (self.site.idle, self.site.replies):  # the first bytes of a further request
             self._expect(self.site.heads)
         super().dataReceived(data)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
@@ -75,10 +81,11 @@ class DeadlineChannel(HTTPChannel):
         super().allContentReceived()  # type: ignore[no-untyped-call]  # untyped in Twisted
 
     def requestDone(self, request: object) -> None:
-        # First, as the next request may be here already. While it does not take its replies the queue for
-        # those holds it: who is idle then is it, not we.
-        if self.persistent and not self._waitingForTransport:
-            self._expect(self.site.idle)
+        if self.persistent:  # first, as the next request may be here already
+            self._expect(self.site.replies if has_unsent(self.transport) else self.site.idle)
+        if self._waitingForTransport:
+            # Else who takes no answers could go on asking: Twisted forgets this where answers come at once.
+            self._networkProducer.pauseProducing()
         super().requestDone(request)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
     def pauseProducing(self) -> None:
@@ -88,8 +95,8 @@ class DeadlineChannel(HTTPChannel):
 
     def resumeProducing(self) -> None:
         """It has taken all of it."""
-        self._expect(None if self._handlingRequest else self.site.idle)
         super().resumeProducing()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        self._expect(None if self._handlingRequest else self.site.idle)
 
     def loseConnection(self) -> None:
         """Close once all is sent, for which there is a deadline too."""
@@ -102,6 +109,13 @@ class DeadlineChannel(HTTPChannel):
         self.site.gone(self._host)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
+    def taken_or_too_late(self) -> None:
+        """The time to take what was answered is over. If it has, it is idle: that comes without a word."""
+        if self._refused or self._waitingForTransport or has_unsent(self.transport):
+            self.too_late()
+        else:
+            self._expect(self.site.idle)
+
     def too_late(self) -> None:
         """Its time is over, or somebody else needs its place."""
         self._leave()
@@ -112,8 +126,8 @@ class DeadlineChannel(HTTPChannel):
         self.loseConnection()
 
     def _expect(self, queue: Deadlines[DeadlineChannel] | None) -> None:
-        if self._refused:  # it stays where it is until it is gone
-            return
+        if self._refused or self._waitingForTransport:
+            return  # it stays where it is until it is gone, or has taken what it was told
         if self._awaited is not None and self._awaited is not queue:
             self._awaited.end(self)
         self._awaited = queue
@@ -129,3 +143,17 @@ class DeadlineChannel(HTTPChannel):
     def _refuse(self, status: bytes) -> None:
         self.transport.write(b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status)
         self.loseConnection()
+
+
+def bound_unread(connection: socket.socket, seconds: float) -> None:
+    """Let the system, too, give up on who does not take what it keeps for it: there it is up to 4 MiB.
+
+    On a listening socket this holds for all that come in by it.
+    """
+    if TCP_USER_TIMEOUT is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+def has_unsent(transport: object) -> bool:
+    """Whether bytes that were written wait for the client to take others."""
+    return isinstance(transport, tcp.Connection) and bool(transport.dataBuffer or transport._tempDataBuffer)

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IProtocol, IReactorFDSet, ITransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bittwist.net.channel import DeadlineChannel
+from bittwist.net.channel import DeadlineChannel, bound_unread, has_unsent
 
 if TYPE_CHECKING:
     from bittwist.net.site import SiteFront
@@ -142,7 +142,7 @@ class QuickChannel(DeadlineChannel):
             at_first, self._at_first = self._at_first, None
             at_first()
         elif type(transport) is tcp.Server and transport.server.transport is tcp.Server:
-            _hurry(transport.server)
+            _hurry(transport.server, self.site)
 
     def connectionMade(self) -> None:
         self._expect(self.site.heads)
@@ -155,7 +155,7 @@ class QuickChannel(DeadlineChannel):
             if len(self._early) > MAX_EARLY:
                 self.too_late()
         else:
-            plain = None if _is_full(self.transport) else read_plain(data)
+            plain = None if has_unsent(self.transport) else read_plain(data)
             body = None if plain is None else self._offer(plain)
             if plain is None or body is None:
                 self._be_general()
@@ -219,7 +219,7 @@ class QuickChannel(DeadlineChannel):
         if is_last:
             self.loseConnection()
         else:
-            self._expect(self.site.replies if _is_full(transport) else self.site.idle)
+            self._expect(self.site.replies if has_unsent(transport) else self.site.idle)
 
     def _be_general(self) -> None:
         if not self._is_general:
@@ -227,15 +227,11 @@ class QuickChannel(DeadlineChannel):
             self.begin_http()
 
 
-def _is_full(transport: object) -> bool:
-    """Whether bytes written earlier have not left yet."""
-    return type(transport) is tcp.Server and bool(transport.dataBuffer or transport._tempDataBuffer)
-
-
-def _hurry(port: tcp.Port) -> None:
+def _hurry(port: tcp.Port, site: SiteFront) -> None:
     """From the port's first connection on: try to answer at the accept."""
     port.transport = _accepted  # type: ignore[assignment]  # called as the class would be
     port.socket.listen(BACKLOG)
+    bound_unread(port.socket, site.settings.response_deadline)
 
 
 def _accepted(

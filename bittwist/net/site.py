@@ -99,7 +99,7 @@ class SiteFront(Site):
         self.heads = Deadlines(reactor, settings.header_deadline, DeadlineChannel.too_late)
         self.bodies = Deadlines(reactor, settings.body_deadline, DeadlineChannel.too_late)
         self.idle = Deadlines(reactor, settings.idle_timeout, DeadlineChannel.idle_too_long)
-        self.replies = Deadlines(reactor, settings.response_deadline, DeadlineChannel.too_late)
+        self.replies = Deadlines(reactor, settings.response_deadline, DeadlineChannel.taken_or_too_late)
         self.proxy_header = settings.proxy_header.lower().encode()
         self.room = settings.max_connections
         self._proxies = settings.proxy_networks()

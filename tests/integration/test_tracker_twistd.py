@@ -79,7 +79,7 @@ def test_peers_find_each_other_through_it(tracker: RunningTracker) -> None:
     assert response.peers == (Address("127.0.0.2", 6881),)
     assert (response.complete, response.incomplete, response.external_ip) == (1, 1, "127.0.0.3")
     scraped = decode_scrape_response(tracker.get("/scrape?info_hash=" + "h" * 20, "127.0.0.4"))
-    assert scraped == {b"h" * 20: ScrapeEntry(complete=1, incomplete=1)}
+    assert scraped == {b"h" * 20: ScrapeEntry(complete=1, incomplete=1, downloaders=1)}
     code, log = tracker.stop()
     assert code in (0, -signal.SIGTERM), "twistd ends itself with the signal that stopped it"
     assert "Server Shut Down" in log
