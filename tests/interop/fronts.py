@@ -26,6 +26,7 @@ class Fronts:
     """The program, running; `urls` are its announce URLs, by "http", "udp" and "ws"."""
 
     def __init__(self, host: Host, log: Path) -> None:
+        self.host = host
         self.program = Program([sys.executable, "-m", "tests.interop.fronts", host.address], host, log)
         self.urls: dict[str, str] = {}
 
