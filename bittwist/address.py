@@ -51,7 +51,8 @@ class Address:
     def known(cls, host: str, port: int, packed: bytes) -> Address:
         """An address whose every form is known to be right: nothing is checked or computed again."""
         address = cls.__new__(cls)
-        vars(address).update(host=host, port=port, packed=packed)
+        known = vars(address)  # as frozen as the rest from here on
+        known["host"], known["port"], known["packed"] = host, port, packed
         return address
 
     def __str__(self) -> str:

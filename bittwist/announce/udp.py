@@ -233,16 +233,11 @@ def read_scrape(datagram: bytes) -> tuple[bytes, ...]:
 
 def announced(transaction: bytes, interval: int, leeches: int, seeds: int, peers: bytes) -> bytes:
     """The reply to an announce; `peers` are packed already, and of the family it goes by."""
-    return (
-        _ANNOUNCE_REPLY.pack(
-            ANNOUNCE,
-            transaction,
-            min(max(interval, -_MAX_INTERVAL), _MAX_INTERVAL),
-            min(leeches, _MAX_COUNT),
-            min(seeds, _MAX_COUNT),
-        )
-        + peers
-    )
+    # min() and max() would cost as much as the packing.
+    interval = interval if -_MAX_INTERVAL <= interval <= _MAX_INTERVAL else _MAX_INTERVAL
+    leeches = leeches if leeches < _MAX_COUNT else _MAX_COUNT
+    seeds = seeds if seeds < _MAX_COUNT else _MAX_COUNT
+    return _ANNOUNCE_REPLY.pack(ANNOUNCE, transaction, interval, leeches, seeds) + peers
 
 
 def scraped(transaction: bytes, entries: Sequence[ScrapeEntry]) -> bytes:
