@@ -12,6 +12,9 @@ from twisted.web.http import HTTPChannel
 
 from bittwist.net.deadlines import Deadlines
 
+# Bytes read in one turn, and unsent ones at which we hear no more, instead of Twisted's 64 KiB: who sends one
+# request behind the other shall hold up nobody for more than a few of them.
+AT_ONCE = 8 << 10
 TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class DeadlineChannel(HTTPChannel):
         self._refused = False  # we hear no more of it
 
     def connectionMade(self) -> None:
+        if type(self.transport) is tcp.Server:
+            self.transport.bufferSize = AT_ONCE
         self._expect(self.site.heads)
         self.begin_http()
 

@@ -144,8 +144,8 @@ class QuickChannel(DeadlineChannel):
         elif type(transport) is tcp.Server and transport.server.transport is tcp.Server:
             _hurry(transport.server, self.site)
 
-    def connectionMade(self) -> None:
-        self._expect(self.site.heads)
+    def begin_http(self) -> None:
+        """Not before something is unusual."""
 
     def dataReceived(self, data: bytes) -> None:
         if self._is_general or self._refused:
@@ -224,7 +224,7 @@ class QuickChannel(DeadlineChannel):
     def _be_general(self) -> None:
         if not self._is_general:
             self._is_general = True
-            self.begin_http()
+            super().begin_http()
 
 
 def _hurry(port: tcp.Port, site: SiteFront) -> None:
