@@ -1,5 +1,6 @@
 """The programs in docs/examples do what the documentation says of them."""
 
+import ast
 import signal
 import subprocess
 import sys
@@ -81,3 +82,21 @@ def test_the_tracker_in_a_site_answers_beside_its_pages(tmp_path: Path) -> None:
         query = f"info_hash={'%41' * 20}&peer_id={'b' * 20}&port=6881&uploaded=0&downloaded=0&left=1"
         with urllib.request.urlopen(f"{front}/announce?{query}", timeout=LONG) as answer:
             assert answer.read().startswith(b"d8:complete")
+
+
+def test_a_page_and_a_tracker_on_one_port_answer_both(tmp_path: Path) -> None:
+    program = EXAMPLES / "tracker_and_page.py"
+    code = [line for line in ast.unparse(ast.parse(program.read_text())).splitlines() if line.strip()]
+    assert len(code) - 1 <= 15, "without its docstring it is short enough to read at once"
+    port = free_port()
+    with Programs(tmp_path) as programs:
+        programs.start([sys.executable, program, str(port)], "page").until_listening(port)
+        front = f"http://127.0.0.1:{port}"
+        with urllib.request.urlopen(f"{front}/", timeout=LONG) as page:
+            assert page.read() == b"<h1>Our files</h1>"
+        query = f"info_hash={'%41' * 20}&peer_id={'b' * 20}&port=6881&uploaded=0&downloaded=0&left=1"
+        for path in ("announce", "announce/passkey"):
+            with urllib.request.urlopen(f"{front}/{path}?{query}", timeout=LONG) as answer:
+                assert answer.read().startswith(b"d8:complete")
+        with urllib.request.urlopen(f"{front}/scrape?info_hash={'%41' * 20}", timeout=LONG) as answer:
+            assert answer.read().startswith(b"d5:filesd20:AAAA")
