@@ -40,7 +40,7 @@ class PeerColumns:
 
     def peers(self) -> Iterator[tuple[bytes, bytes, int, int]]:
         """Packed address, id, kind and stamp of each."""
-        width = len(self.addresses) // len(self.stamps)
+        width = len(self.addresses) // max(1, len(self.stamps))
         for slot, stamp in enumerate(self.stamps):
             kind = SEED if slot < self.seeds else PARTIAL if slot < self.seeds + self.partials else LEECH
             packed = self.addresses[slot * width : (slot + 1) * width]

@@ -24,7 +24,7 @@ STEP = 20_000  # peers looked at in one step of the sweep: half a millisecond
 BLOCK = 500  # peers looked at, and perhaps all removed, without a rest: some milliseconds
 REMOVAL = 40  # peers that are looked at in the time one is removed
 COPIED = 20_000  # peers copied in one step of a snapshot: a millisecond
-PORTION = 20  # peers that are copied in the time a portion takes by itself
+PORTION = 60  # peers that are copied in the time a portion takes by itself
 SORTED = 10_000  # swarms that are sorted when somebody asks for the largest: some milliseconds
 LISTED = 1000  # of more swarms, so many of the largest are noted by each sweep
 
