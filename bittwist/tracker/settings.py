@@ -24,7 +24,8 @@ class TrackerSettings:
     answered for its first `max_scrape` hashes. One address (of IPv6 a /64) may be `peers_per_address` peers
     of a torrent, and in `torrents_per_address` torrents; then its own oldest goes. A tracker that holds
     `max_torrents` swarms or `max_peers` peers has room for a new one only where an address holds 64 or more.
-    An announce's own `ip` is believed where it comes from a network of `trust_ip_from`. With `external_ip` a
+    An announce's own `ip` is believed where it comes from a network of `trust_ip_from`, a private one
+    only if it comes from a private address or `private_ips` allows it. With `external_ip` a
     peer is told its address (BEP 24). `jitter` is the share of the interval that is added by chance.
     `warning` and `tracker_id` go with every reply, unless empty. `hybrids` are pairs "V1:V2" of info hashes
     (hexadecimal; the v2 one whole or truncated) whose peers are one swarm. With `seeds_meet_seeds` seeds
@@ -44,6 +45,7 @@ class TrackerSettings:
     max_torrents: int = 500_000  # with max_peers it bounds memory: about 1 KiB a swarm
     max_peers: int = 2_000_000  # about 160 bytes each
     trust_ip_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    private_ips: bool = False
     external_ip: bool = True
     jitter: float = 0.1
     warning: str = ""

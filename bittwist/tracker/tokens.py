@@ -1,0 +1,303 @@
+"""Signed tokens that expire (RFC 7519), in the parameter `jwt` of an announce or scrape.
+
+A token is signed by whoever has the key; the tracker checks it against a secret or a public key. Its claims:
+`exp` must be there; `nbf`, `iss` and `aud` as in the RFC; `infohash` (40 hexadecimal digits, 64 of a v2 hash,
+or 20 bytes with %-escapes) binds it to one torrent. Dates are checked against the clock given, not by PyJWT.
+PyJWT is imported when this is used: it comes with the extra "tracker".
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from urllib.parse import unquote_to_bytes
+
+from bittwist.announce.values import AnnounceRequest
+from bittwist.errors import ConfigError, TrackerFailure
+from bittwist.tracker.access_settings import SECRETS
+from bittwist.tracker.fields import LATEST
+from bittwist.tracker.interfaces import AnnounceHook, Arrival
+from bittwist.tracker.lists import HEXADECIMAL
+from bittwist.tracker.watched import BrokenFile
+
+if TYPE_CHECKING:
+    from jwt import PyJWS
+    from jwt.algorithms import AllowedPublicKeys
+
+MAX_TOKEN = 4096  # bytes: tokens with a signature by RSA have about 800
+MAX_KEYS_FILE = 64 << 10  # bytes: a set of a dozen keys has about 5 KiB
+MAX_KEYS = 32  # without a key id each is tried
+MIN_SECRET = 32  # bytes: fewer can be guessed from one token (RFC 7518, 3.2)
+LEEWAY = 60.0  # seconds by which clocks may differ
+REMEMBERED = 10_000  # tokens found good, so that a client's next announce costs no signature; 1 KiB each
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key, and the algorithms it is good for; `kid` is how tokens name it, if they do."""
+
+    kid: str | None
+    algorithms: tuple[str, ...]
+    key: AllowedPublicKeys | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says. Times are wall clock; `info_hash` is 20 bytes."""
+
+    expires_at: float
+    not_before: float
+    issuer: str | None
+    audience: tuple[str, ...]
+    info_hash: bytes | None
+
+    @classmethod
+    def read(cls, payload: bytes) -> Claims:
+        """Read what was signed; ValueError where a claim is not of its kind."""
+        try:
+            claims = json.loads(payload)
+        except RecursionError as error:
+            raise ValueError("nested too deep") from error
+        if not isinstance(claims, dict):
+            raise ValueError("no claims")
+        issuer = claims.get("iss")
+        if issuer is not None and not isinstance(issuer, str):
+            raise ValueError("iss is no text")
+        audience = claims.get("aud", [])
+        if isinstance(audience, str):
+            audience = [audience]
+        if not isinstance(audience, list) or not all(isinstance(each, str) for each in audience):
+            raise ValueError("aud is no list of texts")
+        named = claims.get("infohash", claims.get("info_hash"))
+        return cls(
+            _time(claims, "exp"),
+            _time(claims, "nbf") if "nbf" in claims else 0.0,
+            issuer,
+            tuple(audience),
+            None if named is None else _info_hash(named),
+        )
+
+
+class CurrentKeys(Protocol):
+    """The keys as they are now; whoever reads them anew replaces `value`."""
+
+    @property
+    def value(self) -> tuple[Key, ...]: ...
+
+
+class Tokens(AnnounceHook):
+    """Lets announces pass that carry a good token, and scrapes as well unless told otherwise.
+
+    `issuer` and `audience` must be the token's, unless empty; with `names_torrent` it must name the torrent.
+    Owns the tokens found good.
+    """
+
+    def __init__(
+        self,
+        keys: CurrentKeys,
+        wall: Callable[[], float],
+        *,
+        issuer: str = "",
+        audience: str = "",
+        names_torrent: bool = False,
+        for_scrapes: bool = True,
+    ) -> None:
+        self._keys = keys
+        self._wall = wall
+        self._issuer = issuer
+        self._audience = audience
+        self._names_torrent = names_torrent
+        self._for_scrapes = for_scrapes
+        self._jws = _signatures()
+        self._good: OrderedDict[bytes, Claims] = OrderedDict()
+        self._good_by = keys.value
+
+    def announcing(self, request: AnnounceRequest, arrival: Arrival) -> None:
+        self._check(arrival.token, (request.info_hash,))
+
+    def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> None:
+        if self._for_scrapes:
+            self._check(arrival.token, info_hashes)
+
+    def _check(self, token: bytes | None, info_hashes: Sequence[bytes]) -> None:
+        if not token:
+            raise TrackerFailure("jwt: missing (this tracker wants a token)")
+        claims = self._claims(token)
+        now = self._wall()
+        if now >= claims.expires_at + LEEWAY:
+            raise TrackerFailure("jwt: the token has expired")
+        if now < claims.not_before - LEEWAY:
+            raise TrackerFailure("jwt: the token is not valid yet", claims.not_before - now)
+        if self._issuer and claims.issuer != self._issuer:
+            raise TrackerFailure("jwt: the token is by another issuer")
+        if self._audience and self._audience not in claims.audience:
+            raise TrackerFailure("jwt: the token is for another tracker")
+        if claims.info_hash is None:
+            if self._names_torrent:
+                raise TrackerFailure("jwt: the token names no torrent")
+        elif any(info_hash != claims.info_hash for info_hash in info_hashes):
+            raise TrackerFailure("jwt: the token is for another torrent")
+
+    def _claims(self, token: bytes) -> Claims:
+        """What a token says that is signed by one of the keys; TrackerFailure where it is not."""
+        if self._keys.value is not self._good_by:
+            self._good.clear()
+            self._good_by = self._keys.value
+        known = self._good.get(token)
+        if known is not None:
+            return known
+        if len(token) > MAX_TOKEN:
+            raise TrackerFailure(f"jwt: longer than {MAX_TOKEN} bytes")
+        try:
+            claims = Claims.read(self._signed(token))
+        except ValueError as error:
+            raise TrackerFailure(f"jwt: {error}") from error
+        self._good[token] = claims
+        if len(self._good) > REMEMBERED:
+            self._good.popitem(last=False)
+        return claims
+
+    def _signed(self, token: bytes) -> bytes:
+        """The payload; ValueError where no key of ours has signed it."""
+        import jwt
+
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+        except jwt.PyJWTError as error:
+            raise ValueError("not a token") from error
+        for key in self._keys.value:
+            if kid is not None and key.kid is not None and kid != key.kid:
+                continue
+            try:
+                found = self._jws.decode(token, key.key, algorithms=key.algorithms)
+            except jwt.PyJWTError:
+                continue  # the next key may be the one; where none is, that is said below
+            assert isinstance(found, bytes)
+            return found
+        raise ValueError("not signed by a key of this tracker")
+
+
+def keys_reader(algorithms: Sequence[str]) -> Callable[[BinaryIO], tuple[Key, ...]]:
+    """Reads a file of keys for these algorithms: a secret, a public key in PEM, or a JWK set.
+
+    Raises BrokenFile, and ConfigError where PyJWT or what it needs for them is not installed.
+    """
+    available = _signatures().get_algorithms()
+    for name in algorithms:
+        if name not in available:
+            raise ConfigError(
+                "settings",
+                "token_algorithms",
+                f"{name} needs the package cryptography: install bittwist[tracker]",
+            )
+
+    def read(stream: BinaryIO) -> tuple[Key, ...]:
+        content = stream.read(MAX_KEYS_FILE + 1)
+        if len(content) > MAX_KEYS_FILE:
+            raise BrokenFile(0, f"longer than {MAX_KEYS_FILE} bytes")
+        if content.lstrip().startswith(b"{"):
+            keys = _set_of_keys(content, algorithms)
+        elif b"-----BEGIN" in content:
+            keys = _pem(content, algorithms)
+        else:
+            keys = [_secret(None, content.rstrip(b"\r\n"), algorithms)]
+        if not keys:
+            raise BrokenFile(0, f"holds no key for {', '.join(algorithms)}")
+        return tuple(keys)
+
+    return read
+
+
+def _set_of_keys(content: bytes, algorithms: Sequence[str]) -> list[Key]:
+    """The usable keys of a JWK set, or of a single JWK (RFC 7517); others in the set are passed over."""
+    import jwt
+
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BrokenFile(0, "not JSON") from error
+    listed = found.get("keys", [found])
+    if not isinstance(listed, list) or len(listed) > MAX_KEYS:
+        raise BrokenFile(0, f"not a list of at most {MAX_KEYS} keys")
+    keys: list[Key] = []
+    for each in listed:
+        if not isinstance(each, dict) or each.get("use", "sig") != "sig":
+            continue
+        kid = each.get("kid")
+        try:
+            key = jwt.PyJWK(each)
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            continue  # a set serves many programs: what we cannot use is another's
+        if isinstance(key.key, bytes):
+            keys.append(_secret(kid, key.key, algorithms))
+        elif "d" not in each:  # else it is a private key
+            named = [each["alg"]] if "alg" in each else algorithms
+            keys += _usable(kid, key.key, [name for name in algorithms if name in named])
+    return keys
+
+
+def _pem(content: bytes, algorithms: Sequence[str]) -> list[Key]:
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    if b"PRIVATE KEY" in content:
+        raise BrokenFile(0, "holds a private key; the tracker wants the public one")
+    try:
+        key = load_pem_public_key(content)
+    except Exception as error:  # what cryptography raises depends on how the file is wrong
+        raise BrokenFile(0, f"not a public key: {error}") from error
+    return _usable(None, key, algorithms)  # type: ignore[arg-type]  # of a kind we cannot use: not usable
+
+
+def _usable(kid: object, key: AllowedPublicKeys, algorithms: Sequence[str]) -> list[Key]:
+    """The key with the algorithms it can be used for; nothing where there are none."""
+    import jwt
+
+    jws = _signatures()
+    good = []
+    for name in algorithms:
+        try:
+            jws.get_algorithm_by_name(name).prepare_key(key)
+        except (jwt.PyJWTError, TypeError, ValueError):
+            continue
+        good.append(name)
+    return [Key(kid if isinstance(kid, str) else None, tuple(good), key)] if good else []
+
+
+def _secret(kid: object, secret: bytes, algorithms: Sequence[str]) -> Key:
+    if len(secret) < MIN_SECRET:
+        raise BrokenFile(0, f"a secret of {len(secret)} bytes; it must have at least {MIN_SECRET}")
+    good = tuple(name for name in algorithms if name in SECRETS)
+    if not good:
+        raise BrokenFile(0, f"holds a secret, not a public key for {', '.join(algorithms)}")
+    return Key(kid if isinstance(kid, str) else None, good, secret)
+
+
+def _signatures() -> PyJWS:
+    try:
+        from jwt import PyJWS
+    except ImportError as error:
+        raise ConfigError(
+            "settings", "token_keys", "tokens need the package PyJWT: install bittwist[tracker]"
+        ) from error
+    return PyJWS()
+
+
+def _time(claims: Mapping[str, object], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LATEST < value < LATEST:
+        raise ValueError(f"{name} is missing, or no time")
+    return float(value)
+
+
+def _info_hash(claim: object) -> bytes:
+    if not isinstance(claim, str) or len(claim) > 64:
+        raise ValueError("infohash is no info hash")
+    if len(claim) in (40, 64) and set(claim) <= HEXADECIMAL:
+        return bytes.fromhex(claim)[:20]
+    found = unquote_to_bytes(claim.replace("+", " "))
+    if len(found) != 20:
+        raise ValueError("infohash is no info hash")
+    return found
