@@ -35,6 +35,7 @@ class Tracker(Service):
 
     `store` and `hooks` are a stranger's (tracker.interfaces); without a store it keeps the swarms in memory,
     and with a `snapshot` in a file too. `wall` gives seconds since the epoch.
+    `swarm_of` says under which hash the swarm of another is kept: of hybrids beside those of the settings.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Tracker(Service):
         *,
         store: ISwarmStore | None = None,
         hooks: Sequence[IAnnounceHook] = (),
+        swarm_of: Callable[[bytes], bytes] | None = None,
         random: Random | None = None,
         snapshot: SnapshotSettings | None = None,
         wall: Callable[[], float] = time,
@@ -62,6 +64,7 @@ class Tracker(Service):
             self._snapshots = Snapshots(threads, self._swarms, snapshot.file, snapshot.every, wall=wall)
         self.store: ISwarmStore = store if store is not None else ISwarmStore(self._swarms)
         self.hooks = tuple(hooks)
+        self._swarm_of = swarm_of
         self._trusted = self.settings.trusted_networks()
         self._one_swarm = self.settings.one_swarm()
         self._sweep: Iterator[None] = iter(())
@@ -78,7 +81,7 @@ class Tracker(Service):
 
     def locate(self, host: str, request: AnnounceRequest) -> Address:
         """The address of the peer whose request came from `host`."""
-        return peer_address(host, request, self._trusted)
+        return peer_address(host, request, self._trusted, private=self.settings.private_ips)
 
     def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]:
         """Note the peer and choose others for it; `request.address` is set. TrackerFailure where refused."""
@@ -115,7 +118,10 @@ class Tracker(Service):
 
     def swarm(self, info_hash: bytes) -> bytes:
         """The hash under which the peers of this one are kept: its own, but for hybrids."""
-        return self._one_swarm.get(info_hash, info_hash)
+        found = self._one_swarm.get(info_hash)
+        if found is None:
+            return info_hash if self._swarm_of is None else self._swarm_of(info_hash)
+        return found
 
     def resource(self) -> IResource:
         """The tracker over HTTP, to mount in any Site: as its root, or as "announce" (and "scrape")."""
@@ -199,12 +205,12 @@ class Tracker(Service):
     def _scrape(
         self, info_hashes: Sequence[bytes]
     ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
-        if not self._one_swarm:
+        if not self._one_swarm and self._swarm_of is None:
             entries = self.store.scrape(info_hashes)
             if isinstance(entries, Deferred):
                 return entries.addCallback(self.browsers.scraped)
             return self.browsers.scraped(entries)
-        held = {info_hash: self._one_swarm.get(info_hash, info_hash) for info_hash in info_hashes}
+        held = {info_hash: self.swarm(info_hash) for info_hash in info_hashes}
         entries = self.store.scrape(tuple(dict.fromkeys(held.values())))
         if isinstance(entries, Deferred):
             return entries.addCallback(self.browsers.scraped).addCallback(_under_their_names, held)
