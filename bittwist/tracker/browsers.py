@@ -6,27 +6,35 @@ its connection, in the process that holds this. What is shared with the store is
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from random import Random
 
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
+from bittwist.errors import TrackerFailure
 from bittwist.tracker.interfaces import SwarmAnswer, Totals
+from bittwist.tracker.peers import host_of
 from bittwist.tracker.settings import TrackerSettings
+
+MAX_MEMBERS = 200_000  # of all swarms, unless told otherwise; about 0.5 KiB each
+DRAWN = 16  # members looked at for one that gives way: a host with half of all is missed once in 65,536 times
+FULL_RETRY = 3600.0  # seconds to stay away from a full tracker
 
 
 class Member:
     """A peer of a swarm, and the connection it is reached by; None once it has left."""
 
-    __slots__ = ("connection", "downloading", "host", "info_hash", "peer_id", "seed", "slot")
+    __slots__ = ("connection", "downloading", "host", "info_hash", "peer_id", "place", "seed", "slot")
 
-    def __init__(self, info_hash: bytes, peer_id: bytes, connection: object, host: str) -> None:
+    def __init__(self, info_hash: bytes, peer_id: bytes, connection: object, host: bytes) -> None:
         self.info_hash = info_hash
         self.peer_id = peer_id
         self.connection: object | None = connection
         self.host = host
         self.seed = False
         self.downloading = False  # a leech that is no partial seed (BEP 21)
-        self.slot = 0
+        self.slot = 0  # in the swarm's list
+        self.place = 0  # in that of everybody
 
 
 class _Swarm:
@@ -37,7 +45,7 @@ class _Swarm:
     def __init__(self) -> None:
         self.seeds: list[Member] = []
         self.leeches: list[Member] = []
-        self.by_host: dict[str, dict[Member, None]] = {}  # who announced longest ago comes first
+        self.by_host: dict[bytes, dict[Member, None]] = {}  # who announced longest ago comes first
         self.downloaded = 0
         self.downloaders = 0
 
@@ -71,13 +79,18 @@ class Browsers:
     """The browsers of all swarms; owns every Member.
 
     A peer is (info hash, connection, peer id). A connection is any hashable object, and between `opened` and
-    `closed` it may join swarms. In a swarm one host has at most `peers_per_address` members: its own oldest
-    goes for a further one. How often a swarm was downloaded is forgotten with its last member.
+    `closed` it may join swarms. In a swarm one host (of IPv6 a /64) has at most `peers_per_address` members:
+    its own oldest goes for a further one. Where all have `limit`, a member of a host with many goes for who
+    has fewer; who has many itself is refused. How often a swarm was downloaded is forgotten with its last
+    member.
     """
 
     def __init__(self, random: Random, settings: TrackerSettings) -> None:
         self._random = random
         self.settings = settings
+        self.limit = MAX_MEMBERS
+        self._everybody: list[Member] = []
+        self._held: Counter[bytes] = Counter()
         self._swarms: dict[bytes, _Swarm] = {}
         self._connections: dict[object, dict[tuple[bytes, bytes], Member]] = {}
 
@@ -105,7 +118,10 @@ class Browsers:
         return self._connections.get(connection, {}).get((info_hash, peer_id))
 
     def announce(self, connection: object, request: AnnounceRequest) -> None:
-        """Note the peer, or its leaving. `request.address` is set; its port says nothing."""
+        """Note the peer, or its leaving. `request.address` is set; its port says nothing.
+
+        TrackerFailure where there is no room for it.
+        """
         assert request.address is not None
         joined = self._connections.get(connection)
         if joined is None:
@@ -115,16 +131,18 @@ class Browsers:
             if member is not None:
                 self._leave(member)
             return
-        swarm = self._swarms.setdefault(request.info_hash, _Swarm())
         was_seed = member is not None and member.seed
         if member is None:
-            member = Member(request.info_hash, request.peer_id, connection, request.address.host)
+            host = host_of(request.address.packed)
+            self._make_room(request.info_hash, host)
+            member = Member(request.info_hash, request.peer_id, connection, host)
+            member.place = len(self._everybody)
+            self._everybody.append(member)
+            self._held[host] += 1
             joined[request.info_hash, request.peer_id] = member
-            of_host = swarm.by_host.get(member.host, {})
-            if len(of_host) >= self.settings.peers_per_address:
-                self._leave(next(iter(of_host)))
-                self._swarms[request.info_hash] = swarm  # it may have been the last one
+            swarm = self._swarms.setdefault(request.info_hash, _Swarm())
         else:
+            swarm = self._swarms[request.info_hash]
             swarm.remove(member)
         member.seed = request.is_seed
         member.downloading = not request.is_seed and request.event is not Event.PAUSED
@@ -181,11 +199,32 @@ class Browsers:
             for member in [*swarm.seeds, *swarm.leeches]:
                 self._leave(member)
 
+    def _make_room(self, info_hash: bytes, host: bytes) -> None:
+        swarm = self._swarms.get(info_hash)
+        of_host = swarm.by_host.get(host, {}) if swarm is not None else {}
+        if len(of_host) >= self.settings.peers_per_address:
+            self._leave(next(iter(of_host)))
+        if len(self._everybody) < self.limit:
+            return
+        # Who has many of all is drawn often: there is no need to look for who has most.
+        drawn = self._random.choices(self._everybody, k=DRAWN)
+        greatest = max(drawn, key=lambda member: self._held[member.host])
+        if self._held[greatest.host] <= self._held[host] + 1:
+            raise TrackerFailure("this tracker has no room for another browser", FULL_RETRY)
+        self._leave(greatest)
+
     def _leave(self, member: Member) -> None:
         swarm = self._swarms[member.info_hash]
         swarm.remove(member)
         if not len(swarm):
             del self._swarms[member.info_hash]
+        last = self._everybody.pop()
+        if last is not member:
+            self._everybody[member.place] = last
+            last.place = member.place
+        self._held[member.host] -= 1
+        if not self._held[member.host]:
+            del self._held[member.host]
         del self._connections[member.connection][member.info_hash, member.peer_id]
         member.connection = None
 

@@ -104,7 +104,12 @@ class Relay:
 
     def __init__(self, tracker: Tracked, settings: WebSocketSettings) -> None:
         self._tracker = tracker
+        self.apply(settings)
+
+    def apply(self, settings: WebSocketSettings) -> None:
+        """From now on, these settings."""
         self.settings = settings
+        self._tracker.browsers.limit = settings.max_peers
 
     def opened(self, browser: Browser) -> None:
         self._tracker.browsers.opened(browser)

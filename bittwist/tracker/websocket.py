@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
+from bittwist.address import Address
 from bittwist.errors import ConfigError
+from bittwist.net import site
 from bittwist.net.forwarded import named_by
-from bittwist.net.site import host_of
+from bittwist.tracker.peers import host_of
 from bittwist.tracker.relay import Relay, Tracked
 from bittwist.tracker.websocket_settings import WebSocketSettings
 
@@ -51,7 +53,7 @@ class WebSocketFront(ServerFactory):
         self._proxies = self.settings.proxy_networks()
         self._room = self.settings.max_connections
         self._hosts: dict[BrowserProtocol, str | None] = {}  # each connection, and whom it counts for
-        self._connections: Counter[str] = Counter()
+        self._connections: Counter[bytes] = Counter()
         self._silent: dict[BrowserProtocol, None] = {}  # who has said nothing yet, the oldest first
 
     @property
@@ -61,13 +63,14 @@ class WebSocketFront(ServerFactory):
 
     def apply(self, settings: WebSocketSettings) -> None:
         """From now on, these settings; for open connections their pings and sizes stay as they were."""
-        self.settings = self.relay.settings = settings
+        self.settings = settings
+        self.relay.apply(settings)
         self._proxies = settings.proxy_networks()
         self._factory.apply(settings)
         self._measure()
 
     def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]  # not any Protocol
-        host = host_of(addr)
+        host = site.host_of(addr)
         counted = host if host is not None and not self._is_proxy(host) else None
         if not self._may_connect(counted):
             return None  # which closes it
@@ -86,7 +89,7 @@ class WebSocketFront(ServerFactory):
         counted = self._hosts.get(protocol)
         if counted is not None:
             return counted
-        host = host_of(peer)
+        host = site.host_of(peer)
         if host is None:
             return None
         for host in named_by(self.settings.proxy_header, forwarded):
@@ -108,9 +111,10 @@ class WebSocketFront(ServerFactory):
         self._silent.pop(protocol, None)
         host = self._hosts.pop(protocol, None)
         if host is not None:
-            self._connections[host] -= 1
-            if not self._connections[host]:
-                del self._connections[host]
+            key = _counted_as(host)
+            self._connections[key] -= 1
+            if not self._connections[key]:
+                del self._connections[key]
 
     def startFactory(self) -> None:
         self._measure()
@@ -121,12 +125,13 @@ class WebSocketFront(ServerFactory):
             protocol.leave()
 
     def _may_connect(self, host: str | None) -> bool:
-        return host is None or self._connections[host] < self.settings.connections_per_address
+        most = self.settings.connections_per_address
+        return host is None or self._connections[_counted_as(host)] < most
 
     def _count(self, protocol: BrowserProtocol, host: str | None) -> None:
         self._hosts[protocol] = host
         if host is not None:
-            self._connections[host] += 1
+            self._connections[_counted_as(host)] += 1
 
     def _shed(self) -> bool:
         """Close the connection that has been silent for longest; whether there is one."""
@@ -145,3 +150,8 @@ class WebSocketFront(ServerFactory):
 
     def _is_proxy(self, host: str) -> bool:
         return bool(self._proxies) and any(ip_address(host) in network for network in self._proxies)
+
+
+def _counted_as(host: str) -> bytes:
+    """Of IPv6 a /64 counts as one address."""
+    return host_of(Address(host, 0).packed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from bittwist.net.forwarded import HEADERS, X_FORWARDED_FOR
+from bittwist.tracker.browsers import MAX_MEMBERS
 
 LEAST_MESSAGE = 1 << 10  # bytes; an announce without offers has some 250
 
@@ -16,7 +17,8 @@ class WebSocketSettings:
 
     `interval` is seconds between a browser's announces, if that is less than the tracker's own. Of an
     announce's offers the first `max_offers` are handed on. A connection is in at most
-    `swarms_per_connection` swarms. One that says more than `messages_per_second`, after a burst of
+    `swarms_per_connection` swarms, and all together are `max_peers` peers; then one of an address that has
+    many gives way. A connection that says more than `messages_per_second`, after a burst of
     `message_burst`, is read more slowly. `max_message` is bytes. A browser has `handshake_deadline` seconds
     to open a WebSocket; every `ping_interval` seconds it is pinged, and it is gone when it does not reply
     within `ping_timeout`. With `allowed_origins` (as "https://example.org") pages of other origins are
@@ -30,8 +32,9 @@ class WebSocketSettings:
     messages_per_second: float = 20.0
     message_burst: int = 200  # a client that starts with many torrents announces them all at once
     max_message: int = 64 << 10  # ten offers, of twenty candidates each, have 40 KiB
+    max_peers: int = MAX_MEMBERS
     connections_per_address: int = 128  # hundreds of people share one address behind a carrier's NAT
-    max_connections: int = 10_000  # about 20 KiB each
+    max_connections: int = 10_000  # about 12 KiB each, and a message while it comes in
     handshake_deadline: float = 10.0
     ping_interval: float = 30.0  # reverse proxies close what is silent for a minute
     ping_timeout: float = 30.0
@@ -41,7 +44,13 @@ class WebSocketSettings:
 
     def __post_init__(self) -> None:
         positive = ("handshake_deadline", "ping_interval", "ping_timeout", "messages_per_second")
-        counts = ("interval", "swarms_per_connection", "message_burst", "connections_per_address")
+        counts = (
+            "interval",
+            "swarms_per_connection",
+            "message_burst",
+            "connections_per_address",
+            "max_peers",
+        )
         for key in (*positive, *counts, "max_connections"):
             if not getattr(self, key) > 0:
                 raise ValueError(key, "must be more than 0")

@@ -6,6 +6,7 @@ from unittest import TestCase
 
 from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
+from bittwist.errors import TrackerFailure
 from bittwist.tracker.browsers import Browsers, Member
 from bittwist.tracker.interfaces import SwarmAnswer, Totals
 from bittwist.tracker.settings import TrackerSettings
@@ -171,6 +172,44 @@ class BoundTests(TestCase):
         for number in (1, 2, 3):
             held.announce("a", request(number))
         self.assertEqual((held.memberships("a"), held.size(SWARM).incomplete), (1, 1))
+
+    def test_a_network_of_ipv6_is_one_host(self) -> None:
+        held = browsers(peers_per_address=2)
+        held.opened("flood")
+        for number in range(1, 5):
+            held.announce("flood", request(number, host=f"2001:db8::{number}:1"))
+        held.announce("flood", request(5, host="2001:db8:0:1::1"))
+        self.assertEqual(held.size(SWARM).incomplete, 3)
+
+    def test_where_there_is_no_room_who_has_many_gives_way_to_who_has_few(self) -> None:
+        held = browsers(peers_per_address=1000)
+        held.limit = 100
+        join(held, 1)
+        held.opened("flood")
+        for number in range(2, 500):
+            request_ = request(number, swarm=b"%020d" % number, host="198.51.100.1")
+            if number <= 100:
+                held.announce("flood", request_)
+            else:
+                with self.assertRaisesRegex(TrackerFailure, "no room"):
+                    held.announce("flood", request_)
+        for number in range(501, 540):
+            join(held, number - 450)
+        self.assertIsNotNone(held.member(1, SWARM, peer_id(1)))
+        self.assertEqual(held.memberships("flood"), 60)
+        self.assertEqual(held.totals(), Totals(61, 0, 100))
+
+    def test_where_there_is_no_room_and_all_have_few_who_comes_is_refused(self) -> None:
+        held = browsers()
+        held.limit = 5
+        for number in range(1, 6):
+            join(held, number)
+        held.opened(6)
+        with self.assertRaises(TrackerFailure) as caught:
+            held.announce(6, request(6, host="192.0.2.6"))
+        self.assertEqual(caught.exception.retry_in, 3600)
+        self.assertEqual(held.totals(), Totals(1, 0, 5))
+        held.announce(1, request(1, host="192.0.2.1"))
 
 
 class ModelTests(TestCase):

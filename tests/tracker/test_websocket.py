@@ -458,13 +458,15 @@ class HandshakeTests(FrontCase):
 class ProxyTests(FrontCase):
     settings = WebSocketSettings(trusted_proxies=("192.0.2.1", "192.0.2.2"), connections_per_address=2)
 
+    def make_tracker(self) -> Tracker:
+        self.gate = _Gate()
+        return Tracker(self.host, STEADY, hooks=[self.gate], random=random.Random(SEED))
+
     def host_of(self, page: Page) -> str:
-        said = self.answer_to(page, announce(1))
-        self.assertIsInstance(said, Announced)
-        (member,) = self.tracker.browsers.choose(mock.Mock(info_hash=SWARM, peer_id=b"", seed=False), 5)
+        self.assertIsInstance(self.answer_to(page, announce(1)), Announced)
         page.transport.loseConnection()
         self.settle()
-        return member.host
+        return self.gate.arrivals[-1].host
 
     def test_a_trusted_proxy_names_the_client(self) -> None:
         cases = {
@@ -532,6 +534,13 @@ class BoundTests(FrontCase):
         self.assertIsInstance(self.answer_to(page, announce(1, swarm=b"a" * 20)), Announced)
         self.answer_to(page, announce(1, swarm=b"b" * 20, event=Event.STOPPED))
         self.assertIsInstance(self.answer_to(page, third), Announced)
+
+    def test_where_there_is_no_room_for_a_further_browser_it_reads_so(self) -> None:
+        self.front.apply(replace(self.settings, max_peers=1))
+        self.joined(1)
+        said = self.answer_to(self.page(2), announce(2))
+        full = "this tracker has no room for another browser"
+        self.assertEqual(said, Refused(full, 3600.0, "announce", SWARM))
 
     def test_who_says_much_is_read_slowly_and_loses_nothing(self) -> None:
         page = self.page()
@@ -665,6 +674,7 @@ class MakingTests(SynchronousTestCase):
             "ping_timeout": 0.0,
             "connections_per_address": 0,
             "max_connections": 0,
+            "max_peers": 0,
             "trusted_proxies": ("not a network",),
             "proxy_header": "X-Real-IP",
         }.items():
