@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
-from bittwist.address import fold
+from bittwist.address import Address, fold, pack_host
 from bittwist.announce.values import AnnounceRequest, Event
 from bittwist.errors import TrackerFailure
 
@@ -61,30 +61,42 @@ def read_query(query: bytes) -> dict[bytes, bytes]:
     return dict(reversed(_parameters(query)))
 
 
-def read_announce(given: dict[bytes, bytes]) -> AnnounceRequest:
+def read_announce(
+    given: dict[bytes, bytes],
+    *,
+    host: str | None = None,
+    numwant: int | None = None,
+    most: int = MAX_NUMBER,
+) -> AnnounceRequest:
     """The announce in these parameters; those nobody knows are passed over.
 
-    TrackerFailure names the parameter that cannot be used.
+    With `host` (as `Address` has it) that is the peer's address, unless it names another. Who names no number
+    of peers gets `numwant`; nobody gets more than `most`. TrackerFailure names what cannot be used.
     """
     port = _number(given, b"port", None)
     if not 0 < port <= 65535:
         raise TrackerFailure(f"port: {port} is not in 1 to 65535")
+    ip = _ip(given[b"ip"]) if b"ip" in given else None
+    if given.get(b"numwant", b"-1") != b"-1":  # "as you like" in the UDP form (BEP 15), and some say so here
+        numwant = _number(given, b"numwant", 0)
+    if numwant is not None and numwant > most:
+        numwant = most
+    # In the order of its fields, by position: half of what a request costs.
     return AnnounceRequest(
-        info_hash=_twenty_bytes(given, b"info_hash"),
-        peer_id=_twenty_bytes(given, b"peer_id"),
-        port=port,
-        uploaded=_number(given, b"uploaded", 0),
-        downloaded=_number(given, b"downloaded", 0),
-        left=UNKNOWN_LEFT if given.get(b"left") == b"-1" else _number(given, b"left", UNKNOWN_LEFT),
-        # A word we do not know is a regular announce.
-        event=_EVENTS.get(given.get(b"event", b""), Event.NONE),
-        # -1 is "as you like" in the UDP form (BEP 15), and some clients say so here.
-        numwant=None if given.get(b"numwant", b"-1") == b"-1" else _number(given, b"numwant", 0),
-        key=given.get(b"key"),
-        compact=given.get(b"compact") != b"0",  # BEP 23 suggests compact unless told otherwise
-        no_peer_id=given.get(b"no_peer_id") == b"1",
-        ip=_ip(given.get(b"ip")),
-        tracker_id=given.get(b"trackerid"),
+        _twenty_bytes(given, b"info_hash"),
+        _twenty_bytes(given, b"peer_id"),
+        port,
+        _number(given, b"uploaded", 0),
+        _number(given, b"downloaded", 0),
+        UNKNOWN_LEFT if given.get(b"left") == b"-1" else _number(given, b"left", UNKNOWN_LEFT),
+        _EVENTS.get(given.get(b"event", b""), Event.NONE),  # a word nobody knows is a regular announce
+        numwant,
+        given.get(b"key"),
+        given.get(b"compact") != b"0",  # BEP 23 suggests compact unless told otherwise
+        given.get(b"no_peer_id") == b"1",
+        ip,
+        given.get(b"trackerid"),
+        None if host is None or ip is not None else _address(host, port),
     )
 
 
@@ -148,9 +160,13 @@ def _number(given: dict[bytes, bytes], name: bytes, default: int | None) -> int:
     return number
 
 
-def _ip(text: bytes | None) -> str | None:
+def _address(host: str, port: int) -> Address:
+    return Address.known(host, port, pack_host(host) + port.to_bytes(2, "big"))
+
+
+def _ip(text: bytes) -> str | None:
     # BEP 3 allows a DNS name too. Whoever may say an address at all can say it as an address.
-    if text is None or len(text) > 45:
+    if len(text) > 45:
         return None
     try:
         return fold(text.decode("ascii"))

@@ -27,6 +27,7 @@ from bittwist.announce.values import AnnounceRequest, AnnounceResponse, ScrapeEn
 from bittwist.errors import TrackerFailure
 from bittwist.metainfo.compact import unpack
 from bittwist.tracker.interfaces import Arrival, Front, Reply
+from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.statistics import Statistics
 
 OUR_FAULT = "the tracker had an error of its own; try again later"
@@ -37,6 +38,9 @@ _log = Logger()
 
 class Tracked(Protocol):
     """What the front needs of a tracker."""
+
+    @property
+    def settings(self) -> TrackerSettings: ...
 
     @property
     def statistics(self) -> Statistics: ...
@@ -58,16 +62,20 @@ class Answers:
         self._failures = 0
 
     def announce(self, query: bytes, host: str | None, passkey: str | None = None) -> bytes | Deferred[bytes]:
-        """Answer an announce that came from `host`; None where the front cannot see who asks."""
+        """Answer an announce that came from `host`, folded; None where the front cannot see who asks."""
+        tracker = self._tracker
         try:
             given = read_query(query)
-            asked = read_announce(given)
+            asked = read_announce(
+                given, host=host, numwant=tracker.settings.numwant, most=tracker.settings.max_numwant
+            )
             arrival = _arrival(host, passkey, given.get(b"jwt"))
         except TrackerFailure as unreadable:
             return self._unreadable(unreadable)
         try:
-            asked = replace(asked, address=self._tracker.locate(arrival.host, asked))
-            reply = self._tracker.announce(asked, arrival)
+            if asked.ip is not None:
+                asked = replace(asked, address=tracker.locate(arrival.host, asked))
+            reply = tracker.announce(asked, arrival)
             if isinstance(reply, Deferred):
                 return reply.addCallback(_encode, asked).addErrback(self._failed)
             return _encode(reply, asked)

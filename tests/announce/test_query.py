@@ -8,10 +8,12 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bittwist.address import Address
 from bittwist.announce.http import (
     decode_announce_query,
     decode_scrape_query,
     encode_announce_url,
+    read_announce,
     read_query,
     scrape_url,
 )
@@ -147,6 +149,16 @@ class DecodeTests(TestCase):
     def test_a_partial_seed_says_that_it_is_paused(self) -> None:
         """BEP 21."""
         self.assertIs(decode_announce_query(GOOD + b"&event=paused").event, Event.PAUSED)
+
+    def test_a_front_says_where_the_peer_is_and_how_many_it_gets(self) -> None:
+        for query, numwant in {b"": 50, b"&numwant=-1": 50, b"&numwant=7": 7, b"&numwant=75": 74}.items():
+            request = read_announce(read_query(GOOD + query), host="192.0.2.1", numwant=50, most=74)
+            self.assertEqual(request.numwant, numwant)
+            assert request.address is not None
+            self.assertEqual(request.address, Address("192.0.2.1", 6881))
+            self.assertEqual(request.address.packed, Address("192.0.2.1", 6881).packed)
+        request = read_announce(read_query(GOOD + b"&ip=10.0.0.1"), host="2001:db8::1")
+        self.assertIsNone(request.address, "it names another: the front decides")
 
     def test_an_unknown_rest_is_a_leech(self) -> None:
         self.assertFalse(decode_announce_query(GOOD.replace(b"left=1", b"left=-1")).is_seed)
