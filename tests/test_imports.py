@@ -52,7 +52,7 @@ IMPURE_MODULES = {
     "shutil",
 }
 TYPES_ONLY = {("random", "Random"), ("pathlib", "PurePosixPath")}  # values and seams, not chance or files
-KLEIN_IMPORTERS = {"tracker.resource", "control"}
+KLEIN_IMPORTERS = {"tracker.resource", "tracker.admin_resource", "control"}
 
 
 def modules() -> list[str]:
@@ -137,11 +137,11 @@ def test_the_plugin_file_imports_nothing_of_ours() -> None:
 
 def test_no_import_installs_a_reactor() -> None:
     """All modules but those that import klein, the taps and the command line, in a process of their own."""
-    door = {"app.tracker_tap", "app.peer_tap", "__main__"}
+    door = {"app.tracker_tap", "app.peer_tap", "__main__"} | KLEIN_IMPORTERS
     wanted = [
         module
         for module in modules()
-        if not module.startswith(("control", "app.cli")) and module not in {"tracker.resource", *door}
+        if not module.startswith(("control", "app.cli")) and module not in door
     ]
     program = (
         "import importlib, sys\n"

@@ -53,7 +53,6 @@ class Status:
     worker: int
     uptime: float
     running: bool
-    store_here: bool
     totals: Totals | None
     announces_per_second: float
     scrapes_per_second: float
@@ -77,8 +76,8 @@ class Status:
     def trouble(self) -> str | None:
         """Why the tracker is not well; None if it is."""
         if not self.running:
-            return "the tracker is stopping"
-        return None if self.store_here else "the store does not answer"
+            return "the tracker does not run"
+        return None if self.totals is not None else "the store does not answer"
 
 
 def counts(statistics: Statistics) -> dict[str, int]:
@@ -135,7 +134,7 @@ def as_json(status: Status) -> Json:
         "worker": status.worker,
         "uptime": round(status.uptime, 1),
         "running": status.running,
-        "store_here": status.store_here,
+        "store_here": totals is not None,
         "torrents": totals and totals.torrents,
         "seeds": totals and totals.seeds,
         "leeches": totals and totals.leeches,
