@@ -13,7 +13,8 @@ from twisted.logger import Logger
 from bittwist.errors import StorageError
 from bittwist.tracker import snapshotfile
 from bittwist.tracker.snapshotfile import BadSnapshot
-from bittwist.tracker.swarms import SECOND, Portion, Swarms
+from bittwist.tracker.swarm import Portion
+from bittwist.tracker.swarms import SECOND, Swarms
 from bittwist.tracker.threads import FilesReactor, in_thread
 
 LEAST = 1.0  # seconds between snapshots

@@ -18,7 +18,7 @@ from zlib import crc32
 from bittwist.errors import StorageError
 from bittwist.tracker.files import named, replace_file
 from bittwist.tracker.peers import ID, PeerColumns
-from bittwist.tracker.swarms import Portion
+from bittwist.tracker.swarm import Portion
 
 MAGIC = b"bittwist swarms\n"
 VERSION = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heappush, heapreplace, nlargest
 from itertools import islice
 from random import Random
@@ -14,8 +13,9 @@ from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.holdings import Holdings
 from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer, Totals
-from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, PeerColumns, host_of
+from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, host_of
 from bittwist.tracker.settings import TrackerSettings
+from bittwist.tracker.swarm import Portion, Swarm
 
 SECOND = 1_000_000  # stamps in a second
 FULL_RETRY = 3600.0  # seconds to stay away from a full tracker
@@ -27,53 +27,6 @@ COPIED = 20_000  # peers copied in one step of a snapshot: a millisecond
 PORTION = 60  # peers that are copied in the time a portion takes by itself
 SORTED = 10_000  # swarms that are sorted when somebody asks for the largest: some milliseconds
 LISTED = 1000  # of more swarms, so many of the largest are noted by each sweep
-
-
-class Swarm:
-    """One info hash: its IPv4 peers, its IPv6 peers, and how often it was downloaded."""
-
-    __slots__ = ("downloaded", "four", "info_hash", "number", "six")
-
-    def __init__(self, info_hash: bytes, number: int) -> None:
-        self.info_hash = info_hash
-        self.number = number  # four bytes for what 20 would say: who holds what is packed
-        self.four = PackedPeers(6)
-        self.six: PackedPeers | None = None  # most swarms have none
-        self.downloaded = 0
-
-    def family(self, packed: bytes) -> PackedPeers:
-        """The peers of the address family of this packed address, or host."""
-        if len(packed) <= 6:
-            return self.four
-        if self.six is None:
-            self.six = PackedPeers(18)
-        return self.six
-
-    @property
-    def families(self) -> tuple[PackedPeers, ...]:
-        return (self.four,) if self.six is None else (self.four, self.six)
-
-    @property
-    def size(self) -> int:
-        return len(self.four) if self.six is None else len(self.four) + len(self.six)
-
-    @property
-    def complete(self) -> int:
-        return self.four.seeds if self.six is None else self.four.seeds + self.six.seeds
-
-    @property
-    def entry(self) -> ScrapeEntry:
-        leeches = sum(peers.leeches for peers in self.families)
-        return ScrapeEntry(self.complete, self.downloaded, self.size - self.complete, leeches)
-
-
-@dataclass(frozen=True, slots=True)
-class Portion:
-    """Some of the peers of a swarm, as a snapshot keeps them; stamps are on the clock of the store."""
-
-    info_hash: bytes
-    downloaded: int
-    peers: PeerColumns
 
 
 @implementer(ISwarmStore)
@@ -183,8 +136,12 @@ class Swarms:
         largest: list[tuple[int, int]] = []
         work = 0
         for number in range(len(self._numbered)):
+            if work >= STEP:
+                work = 0
+                yield
             swarm = self._numbered[number]
             if swarm is None:
+                work += 1
                 continue
             # Of a swarm that is to be forgotten all peers go.
             limit = before if self._holds(swarm) else self._stamp + 1
@@ -220,8 +177,12 @@ class Swarms:
         step: list[Portion] = []
         held = 0
         for number in range(len(self._numbered)):
+            if held >= COPIED:
+                yield step
+                step, held = [], 0
             swarm = self._numbered[number]
             if swarm is None or not self._holds(swarm):
+                held += 1
                 continue
             for peers in swarm.families:
                 stop = len(peers)

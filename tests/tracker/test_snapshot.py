@@ -24,7 +24,8 @@ from bittwist.tracker import Arrival, Front, Tracker, TrackerSettings
 from bittwist.tracker.peers import PeerColumns
 from bittwist.tracker.snapshot import Snapshots, SnapshotSettings
 from bittwist.tracker.snapshotfile import FRAME, HEADER, MAGIC, MAX_FRAME, PORTION, BadSnapshot, read, write
-from bittwist.tracker.swarms import SECOND, Portion, Swarms
+from bittwist.tracker.swarm import Portion
+from bittwist.tracker.swarms import SECOND, Swarms
 from tests.scale import SEED, runs
 
 EPOCH = 1_800_000_000.0  # the wall clock when the tests begin
