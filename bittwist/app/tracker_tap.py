@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
@@ -20,11 +22,13 @@ from bittwist.address import Address
 from bittwist.app.clock import use_monotonic
 from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
+from bittwist.app.tracker_workers import MAX_WORKERS, Workers, check_shareable
 from bittwist.errors import ConfigError
 from bittwist.net.policy import Network
-from bittwist.net.site import SiteSettings, make_site
+from bittwist.net.site import SiteSettings
 from bittwist.tracker import Tracker, TrackerSettings
 from bittwist.tracker.datagram import UdpFront, connection_ids, parse_udp
+from bittwist.tracker.redis import RedisSettings, RedisSwarms
 from bittwist.tracker.udp import UdpSettings
 
 _log = Logger()
@@ -53,6 +57,12 @@ class TrackerConfig:
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     site: SiteSettings = field(default_factory=SiteSettings)
     udp: UdpSettings = field(default_factory=UdpSettings)
+    redis: RedisSettings = field(default_factory=RedisSettings)
+    workers: int = 1  # processes that share the ports, and their swarms by Redis
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ValueError("workers", f"must be 1 to {MAX_WORKERS}")
 
 
 class Options(TwistdOptions):
@@ -70,12 +80,18 @@ class Options(TwistdOptions):
     )
     optParameters = [  # noqa: RUF012  # as Twisted wants it
         ["config", "c", None, "Read settings from this TOML file; conf/tracker.toml shows every key."],
+        ["workers", None, None, "Serve by so many processes, which share the ports, and swarms in Redis."],
     ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped in Twisted
         self.named: dict[str, list[str]] = {}
         self.settings = TrackerConfig()
+        self.words: tuple[str, ...] = ()  # the command line, for workers to read as well
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        self.words = tuple(options or ())
+        super().parseOptions(list(self.words))  # type: ignore[no-untyped-call]  # untyped in Twisted
 
     def opt_http(self, endpoint: str) -> None:
         """Take announces over HTTP on this endpoint. Can be given more than once."""
@@ -94,10 +110,16 @@ class Options(TwistdOptions):
         where = {key: tuple(places) for key, places in self.named.items()}
         try:
             self.settings = replace(self.settings, listen=replace(self.settings.listen, **where))
+            if self["workers"] is not None:
+                self.settings = replace(self.settings, workers=_number("workers", self["workers"]))
         except ValueError as error:
             raise ConfigError("command line", *error.args) from error
         source = "command line" if "http" in self.named else str(self["config"])
-        check_endpoints(self.settings.listen.http, source, "listen.http")
+        listen = self.settings.listen
+        check_endpoints(listen.http, source, "listen.http")
+        if self.settings.workers > 1:
+            source = "command line" if self["workers"] is not None else str(self["config"])
+            check_shareable(listen.http, listen.udp, self.settings.redis, source)
 
 
 def makeService(options: Options) -> IService:
@@ -105,27 +127,47 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic(reactor)
+    if options.settings.workers > 1:
+        return _workers(reactor, options)
     return tracker_service(reactor, options.settings)
 
 
-def tracker_service(reactor: Any, config: TrackerConfig) -> MultiService:
-    """A tracker, and a listening service for each of its endpoints. Nothing opens before it is started."""
+def _workers(reactor: Any, options: Options) -> Workers:
+    config = options.settings
+    places = config.listen
+    return Workers(reactor, Network(reactor), config.workers, options.words, places.http, places.udp)
+
+
+def tracker_service(reactor: Any, config: TrackerConfig, *, shared: bool = False) -> MultiService:
+    """A tracker, and a listening service for each of its endpoints. Nothing opens before it is started.
+
+    With `shared` the ports can be open in other processes too.
+    """
     whole = MultiService()
-    tracker = Tracker(reactor, config.tracker)
-    tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     network = Network(reactor)
+    store: RedisSwarms | None = None
+    if config.redis.servers:
+        store = RedisSwarms(reactor, network, config.redis, config.tracker, Random())
+    tracker = Tracker(reactor, config.tracker, store=store)
+    tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     for description in config.listen.http:
-        site = make_site(reactor, tracker.resource(), config.site)
-        listening = StreamServerEndpointService(_Opened(network, description), site)
+        site = tracker.site(config.site)
+        listening = StreamServerEndpointService(_Opened(network, description, shared), site)
         # Twisted would log that a port cannot be opened and go on; a tracker nobody reaches shall not start.
         listening._raiseSynchronously = True
         listening.setServiceParent(whole)
     if config.listen.udp:
         places = [parse_udp(place) for place in config.listen.udp]
         ids = connection_ids(config.udp, time.time)
-        front = UdpFront(tracker, network, places, ids, config.udp)
+        front = UdpFront(tracker, network, places, ids, config.udp, shared=shared)
         front.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     return whole
+
+
+def _number(key: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(key, f"{text!r} is no whole number")
+    return int(text)
 
 
 def check_endpoints(descriptions: tuple[str, ...], file: str, key: str) -> None:
@@ -143,12 +185,14 @@ def check_endpoints(descriptions: tuple[str, ...], file: str, key: str) -> None:
 class _Opened:
     """An endpoint string, opened by the one object that opens things."""
 
-    def __init__(self, network: Network, description: str) -> None:
+    def __init__(self, network: Network, description: str, shared: bool) -> None:
         self._network = network
         self._description = description
+        self._shared = shared
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
-        return self._network.listen_on(self._description, protocolFactory).addCallback(_told)
+        opened = self._network.listen_on(self._description, protocolFactory, shared=self._shared)
+        return opened.addCallback(_told)
 
 
 def _told(port: IListeningPort) -> IListeningPort:

@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol, cast
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
@@ -30,6 +30,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
     IReactorSocket,
+    IReactorTCP,
     IReactorUDP,
     IResolutionReceiver,
     IStreamServerEndpoint,
@@ -41,6 +42,7 @@ from zope.interface import implementer
 from bittwist.address import Address, fold
 from bittwist.errors import NetworkError
 from bittwist.net.datagrams import open_datagram_socket
+from bittwist.net.shared import SharedPorts
 
 MAX_ADDRESSES = 8  # of one name: what a hostile zone lists beyond that is not tried
 MAX_DATAGRAM = 8192  # no protocol here sends longer ones; Twisted's own default
@@ -166,13 +168,19 @@ class Network:
         except error.CannotListenError as problem:
             return fail(NetworkError(_place(host, port), reason_of(problem)))
 
-    def listen_on(self, description: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """Accept connections where a Twisted endpoint string says, such as `tcp:6969`."""
+    def listen_on(
+        self, description: str, factory: IProtocolFactory, *, shared: bool = False
+    ) -> Deferred[IListeningPort]:
+        """Accept connections where a Twisted endpoint string says, such as `tcp:6969`.
+
+        With `shared` other processes can do so too, on ports of TCP and TLS.
+        """
+        reactor = SharedPorts(cast(IReactorTCP, self._reactor)) if shared else self._reactor
         try:
-            endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
         except (ValueError, TypeError, KeyError) as problem:  # how endpoint parsers refuse a description
             return fail(NetworkError(description, f"not an endpoint to listen on ({problem})"))
-        return endpoint.listen(factory).addErrback(_as_network_error, description)
+        return maybeDeferred(endpoint.listen, factory).addErrback(_as_network_error, description)
 
     def listen_udp(
         self,
