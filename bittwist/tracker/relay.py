@@ -140,12 +140,10 @@ class Relay:
 
     def _announce(self, browser: Browser, message: Announce) -> None:
         about = ("announce", message.request.info_hash)
-        request = replace(
-            message.request,
-            address=self._tracker.locate(browser.host, message.request),
-            numwant=min(message.request.numwant or 0, self.settings.max_offers),
-        )
+        wanted = min(message.request.numwant or 0, self.settings.max_offers)
         try:
+            address = self._tracker.locate(browser.host, message.request)
+            request = replace(message.request, address=address, numwant=wanted)
             self._check_room(browser, request)
             reply = self._tracker.announce(request, _arrival(browser, message.token))
         except Exception as error:  # told apart, logged and answered in _failed
