@@ -113,7 +113,7 @@ def _azureus(text: str) -> tuple[str, str] | None:
         return None
     name, style = _AZUREUS[text[1:3]]
     version = _version(style, text[3:9])
-    return None if version is None else (name, version)
+    return None if version is None or not version.isprintable() else (name, version)
 
 
 def _version(style: str, digits: str) -> str | None:

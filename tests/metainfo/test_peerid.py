@@ -60,7 +60,13 @@ def test_ours_are_20_bytes_named_and_random():
     assert client_name(peer_id) == "bittwist 0.1.0"
 
 
-@given(st.binary(max_size=24) | st.binary(max_size=20).map(lambda rest: (b"-UT" + rest)[:20]))
+_STARTS = (b"-UT", b"-BL", b"-FL", b"-PI", b"-XF", b"-KT", b"-TR", b"-FD", b"M", b"T0", b"exbc", b"-ML")
+
+
+@given(
+    st.binary(max_size=24)
+    | st.builds(lambda start, rest: (start + rest)[:20], st.sampled_from(_STARTS), st.binary(max_size=20))
+)
 def test_any_bytes_have_a_name_that_can_be_shown(peer_id):
     """E5: names of clients end up in other people's pages and terminals."""
     name = client_name(peer_id)
