@@ -36,7 +36,7 @@ def _document(status: Status, refresh: int) -> Tag:
     )
     if refresh:
         head(tags.meta(**{"http-equiv": "refresh"}, content=str(refresh)))
-    body = tags.body(_header(status), tags.main(*_sections(status)), _footer(status, refresh))
+    body = tags.body(_header(status), Tag("main")(*_sections(status)), _footer(status, refresh))
     return tags.html(head, body, lang="en")
 
 
@@ -69,8 +69,8 @@ def _tiles(status: Status) -> Tag:
         _tile("Seeds", _number(totals.seeds if totals else None)),
         _tile("Leeches", _number(totals.leeches if totals else None)),
         _tile("Completed", _number(status.completed)),
-        _tile("Announces a second", _rate(status.announces_per_second)),
-        _tile("Scrapes a second", _rate(status.scrapes_per_second)),
+        _tile("Announces / s", _rate(status.announces_per_second)),
+        _tile("Scrapes / s", _rate(status.scrapes_per_second)),
         _tile("Up for", _duration(status.uptime)),
         class_="tiles",
     )(**{"aria-label": "Figures"})
@@ -116,7 +116,9 @@ def _largest(swarms: Sequence[LargeSwarm]) -> Tag:
 def _swarm_row(swarm: LargeSwarm) -> Tag:
     info_hash = tags.code(swarm.info_hash.hex())
     # <bdi>: a name written from right to left turns nothing around but itself.
-    named = (tags.bdi(_shown(swarm.name)), tags.br(), info_hash) if swarm.name else (info_hash,)
+    named = (
+        (tags.bdi(_shown(swarm.name), class_="name"), tags.br(), info_hash) if swarm.name else (info_hash,)
+    )
     size = swarm.size
     return tags.tr(
         tags.th(*named, scope="row"),

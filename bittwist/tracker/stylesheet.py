@@ -30,7 +30,7 @@ section {
   margin-bottom: 1rem; padding: 1rem 1.2rem; border: 1px solid var(--line);
   border-radius: .6rem; background: var(--card);
 }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: 1rem .75rem; }
 .tile .name { display: block; color: var(--faint); font-size: .85rem; }
 .tile strong {
   font-size: 1.45rem; font-weight: 650; font-variant-numeric: tabular-nums; white-space: nowrap;
@@ -42,14 +42,15 @@ polyline { fill: none; stroke: var(--accent); stroke-width: 1.5; vector-effect: 
 .caption, .none { margin: .4rem 0 0; color: var(--faint); font-size: .85rem; }
 .frame { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; }
-th, td { padding: .35rem .6rem; border-top: 1px solid var(--line); text-align: left; font-weight: 400; }
+th, td { padding: .35rem .5rem; border-top: 1px solid var(--line); text-align: left; font-weight: 400; }
 thead th { border-top: 0; padding-top: 0; color: var(--faint); font-size: .85rem; white-space: nowrap; }
-th:first-child { padding-left: 0; overflow-wrap: anywhere; }
+th:first-child { padding-left: 0; }
+th .name, code { overflow-wrap: anywhere; }
 td:last-child, th:last-child { padding-right: 0; }
 td, .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 code { color: var(--faint); font: .8rem/1.4 ui-monospace, monospace; }
 th code:only-child { color: inherit; }
-.share { width: 30%; min-width: 4rem; }
+.share { width: 30%; min-width: 2rem; }
 .share svg { display: block; width: 100%; height: .5rem; border-radius: .25rem; background: var(--wash); }
 rect { fill: var(--accent); }
 footer {
