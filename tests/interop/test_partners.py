@@ -42,3 +42,17 @@ def test_a_rule_left_over_by_an_interrupted_installation_is_not_taken_for_the_ma
 def test_what_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(partners.PROGRAMS, "no-such-program", "no-such-package")
     assert "no-such-program" in partners.missing()
+
+
+def test_a_package_of_npm_in_another_version_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package.json").write_text('{"dependencies": {"webtorrent": "2.8.5"}}')
+    monkeypatch.setattr(partners, "NPM", tmp_path)
+    assert not partners.present("webtorrent")
+    package = tmp_path / "node_modules" / "webtorrent" / "package.json"
+    package.parent.mkdir(parents=True)
+    package.write_text('{"version": "2.8.4"}')
+    assert not partners.present("webtorrent")
+    package.write_text('{"version": "2.8.5"}')
+    assert partners.present("webtorrent")
