@@ -28,7 +28,7 @@ from bittwist.net.policy import Network
 from bittwist.net.site import SiteSettings
 from bittwist.tracker import Tracker, TrackerSettings
 from bittwist.tracker.datagram import UdpFront, connection_ids, parse_udp
-from bittwist.tracker.redis import RedisSettings, RedisSwarms
+from bittwist.tracker.redis import RedisSettings, RedisSwarms, redis_swarms
 from bittwist.tracker.udp import UdpSettings
 
 _log = Logger()
@@ -147,7 +147,7 @@ def tracker_service(reactor: Any, config: TrackerConfig, *, shared: bool = False
     network = Network(reactor)
     store: RedisSwarms | None = None
     if config.redis.servers:
-        store = RedisSwarms(reactor, network, config.redis, config.tracker, Random())
+        store = redis_swarms(reactor, network, config.redis, config.tracker, Random())
     tracker = Tracker(reactor, config.tracker, store=store)
     tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     for description in config.listen.http:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from twisted.internet.defer import Deferred
-from zope.interface import Interface, implementer
+from zope.interface import Attribute, Interface, implementer
 
-from bittwist.announce.values import AnnounceRequest, ScrapeEntry
+from bittwist.announce.values import AnnounceRequest, ScrapeEntry, quick
 
 
 class Front(Enum):
@@ -75,6 +75,12 @@ class Totals:
     leeches: int = 0
 
 
+# For who makes one with every announce.
+new_arrival = quick(Arrival)
+new_answer = quick(SwarmAnswer)
+new_reply = quick(Reply)
+
+
 class ISwarmStore(Interface):
     """Who is in which swarm. Each method answers at once, or with a Deferred.
 
@@ -101,6 +107,12 @@ class ISwarmStore(Interface):
 
     def forget(info_hash: bytes) -> Deferred[None] | None:
         """Drop this swarm and all its peers."""
+
+
+class IRuledStore(Interface):
+    """A store that goes by the tracker's settings, and gets new ones when the tracker does."""
+
+    settings = Attribute("The TrackerSettings.")
 
 
 class IAnnounceHook(Interface):

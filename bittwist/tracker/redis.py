@@ -24,7 +24,7 @@ from zope.interface import implementer
 from bittwist.announce.values import AnnounceRequest, ScrapeEntry
 from bittwist.errors import NetworkError, RemoteProtocolError, TrackerFailure
 from bittwist.net.policy import Network
-from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer, Totals
+from bittwist.tracker.interfaces import IRuledStore, ISwarmStore, SwarmAnswer, Totals
 from bittwist.tracker.redis_cluster import RedisCluster
 from bittwist.tracker.redis_link import Asked, RedisLink
 from bittwist.tracker.redis_script import (
@@ -43,7 +43,7 @@ from bittwist.tracker.redis_settings import RedisSettings
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.swarms import FULL_RETRY, Swarms
 
-__all__ = ["RedisSettings", "RedisSwarms"]
+__all__ = ["RedisSettings", "RedisSwarms", "redis_swarms"]
 
 NOTE_EVERY = 5.0  # seconds between two notes of the sizes of swarms
 MAX_NOTED = 100_000  # swarms in the next note; what does not fit is noted at another announce
@@ -56,33 +56,41 @@ _AWAY = (NetworkError, RemoteProtocolError)
 _log = Logger()
 
 
-@implementer(ISwarmStore)
-class RedisSwarms(Service):
-    """A store to give to a `Tracker`, which starts and stops it. `rules` can be replaced at any time.
+def redis_swarms(
+    clock: IReactorTime, network: Network, settings: RedisSettings, rules: TrackerSettings, random: Random
+) -> RedisSwarms:
+    """The store of these settings, which name a server. ConfigError where txredisapi is missing."""
+    servers: Asked
+    if settings.cluster:
+        servers = RedisCluster(clock, network, settings, random)
+    else:
+        servers = RedisLink(clock, network, settings.servers[0], settings, random)
+    return RedisSwarms(clock, servers, settings, rules, random)
 
-    Owns what this process knows by itself, for the time without Redis.
+
+@implementer(ISwarmStore, IRuledStore)
+class RedisSwarms(Service):
+    """A store to give to a `Tracker`, which starts and stops it; `redis_swarms` makes one.
+
+    `rules` are the tracker's settings. Owns what this process knows by itself, for the time without Redis.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
-        network: Network,
+        servers: Asked,
         settings: RedisSettings,
         rules: TrackerSettings,
         random: Random,
     ) -> None:
         self._clock = clock
+        self._servers = servers
         self._redis = settings
         self._random = random
         self._prefix = settings.prefix.encode()
         self._index = tuple(self._prefix + b"{swarms}" + name for name in (b"size", b"seen", b"total"))
         self._local = Swarms(clock.seconds, random, rules)
         self._settings = rules
-        self._servers: Asked
-        if settings.cluster:
-            self._servers = RedisCluster(clock, network, settings, random, self._came)
-        else:
-            self._servers = RedisLink(clock, network, settings.servers[0], settings, random, self._came)
         self._noted: dict[bytes, tuple[int, int]] = {}  # info hash -> seeds, leeches
         self._missed: dict[tuple[bytes, bytes], AnnounceRequest] = {}
         self._calls: dict[str, IDelayedCall] = {}
@@ -132,7 +140,7 @@ class RedisSwarms(Service):
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        self._servers.start()
+        self._servers.start(self._came)
         self._call("note", NOTE_EVERY, self._note)
         self._call("sweep", SWEEP_EVERY, self._begin_sweep)
 

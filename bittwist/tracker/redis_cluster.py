@@ -42,18 +42,16 @@ class RedisCluster:
         network: Network,
         settings: RedisSettings,
         random: Random,
-        came: Callable[[], None],
     ) -> None:
         self._clock = clock
         self._network = network
         self._settings = settings
         self._random = random
-        self._came = came
+        self._came: Callable[[], None] | None = None  # set while it runs
         self._links: dict[str, RedisLink] = {}
         self._slots: list[RedisLink | None] = [None] * SLOTS
         self._looking: Deferred[None] | None = None
         self._next_look: IDelayedCall | None = None
-        self._running = False
         for server in settings.servers:
             self._link(server)
 
@@ -62,13 +60,15 @@ class RedisCluster:
         """Is there a node that holds slots?"""
         return any(link.here for link in self._links.values()) and any(self._slots)
 
-    def start(self) -> None:
-        self._running = True
+    def start(self, came: Callable[[], None]) -> None:
+        """As Asked says."""
+        self._came = came
         for link in self._links.values():
-            link.start()
+            link.start(self._look_now, self._look_later)
 
     def stop(self) -> Deferred[None]:
-        self._running = False
+        """As Asked says."""
+        self._came = None
         if self._next_look is not None:
             self._next_look.cancel()
             self._next_look = None
@@ -111,21 +111,14 @@ class RedisCluster:
             split_host_port(server)
             if len(self._links) >= MAX_NODES:
                 raise NetworkError(server, "more nodes than a cluster has")
-            link = self._links[server] = RedisLink(
-                self._clock,
-                self._network,
-                server,
-                self._settings,
-                self._random,
-                self._look_now,
-                self._look_later,
-            )
-            if self._running:
-                link.start()
+            link = RedisLink(self._clock, self._network, server, self._settings, self._random)
+            self._links[server] = link
+            if self._came is not None:
+                link.start(self._look_now, self._look_later)
         return link
 
     def _look_later(self) -> None:
-        if self._next_look is None and self._running:
+        if self._next_look is None and self._came is not None:
             self._next_look = self._clock.callLater(LOOK_EVERY, self._look_now)
 
     def _look_now(self) -> None:
@@ -134,7 +127,7 @@ class RedisCluster:
             if self._next_look.active():
                 self._next_look.cancel()
             self._next_look = None
-        if self._running and self._looking is None:
+        if self._came is not None and self._looking is None:
             self._looking = Deferred.fromCoroutine(self._look()).addErrback(self._unseen)
 
     async def _look(self) -> None:
@@ -148,7 +141,8 @@ class RedisCluster:
             for first, last, server in _ranges(rows, split_host_port(asked.server)[0]):
                 slots[first : last + 1] = [self._link(server)] * (last + 1 - first)
             self._slots = slots
-            self._came()
+            if self._came is not None:
+                self._came()
             if not all(link is not None and link.here for link in {*slots}):
                 self._look_later()
         finally:

@@ -38,7 +38,8 @@ class Asked(Protocol):
     def here(self) -> bool:
         """Is there somebody to ask?"""
 
-    def start(self) -> None: ...
+    def start(self, came: Callable[[], None]) -> None:
+        """Connect; `came` is called whenever there is somebody to ask, again perhaps."""
 
     def stop(self) -> Deferred[None]: ...
 
@@ -97,7 +98,7 @@ class _Connections(Factory):
 class RedisLink:
     """A connection to `server` (HOST:PORT, or the path of a UNIX socket), kept for as long as it runs.
 
-    Owns what was asked and is not answered. `came` is called whenever the server can be asked (again).
+    Owns what was asked and is not answered.
     """
 
     def __init__(
@@ -107,8 +108,6 @@ class RedisLink:
         server: str,
         settings: RedisSettings,
         random: Random,
-        came: Callable[[], None],
-        went: Callable[[], None] = lambda: None,
     ) -> None:
         try:
             import_module("txredisapi")
@@ -120,17 +119,15 @@ class RedisLink:
         self.server = server
         self._settings = settings
         self._random = random
-        self._came = came
-        self._went = went
         self._life: Deferred[None] | None = None
         self._connection: _Connection | None = None
         self._waiting: deque[tuple[float, Deferred[object]]] = deque()
         self._deadline: IDelayedCall | None = None
         self.here = False
 
-    def start(self) -> None:
-        """Dial, and again whenever the connection is lost."""
-        self._life = Deferred.fromCoroutine(self._live())
+    def start(self, came: Callable[[], None], went: Callable[[], None] = lambda: None) -> None:
+        """Dial, and again whenever the connection is lost; `went` is called then."""
+        self._life = Deferred.fromCoroutine(self._live(came, went))
 
     def stop(self) -> Deferred[None]:
         """Close the connection; what is not answered by then fails."""
@@ -173,14 +170,14 @@ class RedisLink:
             return failure
         return self.send((b"EVAL", script.text, *rest))
 
-    async def _live(self) -> None:
+    async def _live(self, came: Callable[[], None], went: Callable[[], None]) -> None:
         pause = FIRST_PAUSE
         told = None
         while True:
             try:
                 lost = await self._connect()
                 self.here = True
-                self._came()
+                came()
                 if told is not None:
                     _log.info("Redis at {server} is back", server=self.server)
                 pause, told = FIRST_PAUSE, None
@@ -191,7 +188,7 @@ class RedisLink:
                     _log.warn("Redis is away: {problem}", problem=told)
             finally:
                 self._hang_up()
-            self._went()
+            went()
             await deferLater(self._clock, pause * (1 - JITTER * self._random.random()))
             pause = min(2 * pause, self._settings.longest_pause)
 

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.holdings import Holdings
-from bittwist.tracker.interfaces import ISwarmStore, SwarmAnswer, Totals
+from bittwist.tracker.interfaces import IRuledStore, ISwarmStore, SwarmAnswer, Totals
 from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, host_of
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.swarm import Portion, Swarm
@@ -29,7 +29,7 @@ SORTED = 10_000  # swarms that are sorted when somebody asks for the largest: so
 LISTED = 1000  # of more swarms, so many of the largest are noted by each sweep
 
 
-@implementer(ISwarmStore)
+@implementer(ISwarmStore, IRuledStore)
 class Swarms:
     """Who is in which swarm; owns all of it. `now` gives monotonic seconds.
 
@@ -327,7 +327,7 @@ class Swarms:
                 peers6, ids = more, ids + more_ids
             else:
                 peers4, ids = more, more_ids + ids
-        return SwarmAnswer(
+        return new_answer(
             complete,
             swarm.size - complete,
             swarm.downloaded,

@@ -20,7 +20,15 @@ from bittwist.net.site import SiteFront, SiteSettings, make_site
 from bittwist.tracker.access import peer_address
 from bittwist.tracker.browsers import Browsers
 from bittwist.tracker.channel import QuickAnnounces
-from bittwist.tracker.interfaces import Arrival, IAnnounceHook, ISwarmStore, Reply, SwarmAnswer
+from bittwist.tracker.interfaces import (
+    Arrival,
+    IAnnounceHook,
+    IRuledStore,
+    ISwarmStore,
+    Reply,
+    SwarmAnswer,
+    new_reply,
+)
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.snapshot import Snapshots, SnapshotSettings
 from bittwist.tracker.statistics import Statistics
@@ -76,8 +84,8 @@ class Tracker(Service):
         self._trusted = settings.trusted_networks()
         self._one_swarm = settings.one_swarm()
         self.browsers.settings = settings
-        if self._swarms is not None:
-            self._swarms.settings = settings
+        if IRuledStore.providedBy(self.store):
+            IRuledStore(self.store).settings = settings
 
     def locate(self, host: str, request: AnnounceRequest) -> Address:
         """The address of the peer whose request came from `host`."""
@@ -193,7 +201,7 @@ class Tracker(Service):
         elif settings.jitter:
             # Peers that came together shall not come back together.
             interval += int(self._random.random() * settings.jitter * interval)
-        return Reply(
+        return new_reply(
             swarm=answer,
             interval=interval,
             min_interval=min(settings.min_interval, interval),
