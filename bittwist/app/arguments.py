@@ -6,6 +6,7 @@ Imports nothing of Twisted: `show` answers at once.
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import click
 
@@ -41,6 +42,19 @@ def check_source(word: str) -> None:
     """click.UsageError unless `word` can be what `download` takes: a file's name, a magnet link or a URL."""
     if magnet_or_none(word) is None and (scheme := scheme_of(word)) is not None:
         check_http(word, scheme)
+
+
+def check_tracker(url: str, scheme: str | None) -> None:
+    """click.UsageError unless the URL is one that a tracker can be asked at."""
+    if scheme != "udp":
+        check_http(url, scheme)
+        return
+    try:
+        named = bool(urlsplit(url).hostname and urlsplit(url).port)
+    except ValueError:
+        named = False
+    if not named:
+        raise click.UsageError(f"{url[:80]!r} is not udp://HOST:PORT")
 
 
 def check_http(url: str, scheme: str | None) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from secrets import token_bytes
 
 import click
 from twisted.internet.defer import Deferred, gatherResults
 
 from bittwist.announce.values import ScrapeEntry
-from bittwist.app.arguments import check_http, magnet_or_none, scheme_of
+from bittwist.app.arguments import check_tracker, magnet_or_none, scheme_of
 from bittwist.app.torrentfile import read_torrent
 from bittwist.app.wording import printable
-from bittwist.discovery.http import HttpTracker
+from bittwist.discovery.trackers import TrackerClients
 from bittwist.discovery.walk import reason_of
 from bittwist.errors import BitTwistError, MagnetError, MetainfoError
 from bittwist.metainfo.infohash import InfoHash
@@ -27,7 +28,7 @@ def questions(what: str, info_hashes: Sequence[str]) -> tuple[Question, ...]:
     """What the words of the command line ask; MetainfoError, StorageError or click.UsageError otherwise."""
     scheme = scheme_of(what)
     if info_hashes:
-        check_http(what, scheme)
+        check_tracker(what, scheme)
         return ((what, tuple(_info_hash(text) for text in info_hashes)),)
     if (magnet := magnet_or_none(what)) is not None:
         if not magnet.trackers:
@@ -51,8 +52,12 @@ def _info_hash(text: str) -> InfoHash:
 
 async def ask(reactor: NetworkReactor, asked: Sequence[Question], as_json: bool) -> int:
     """Ask all trackers at once and print their answers in order; the exit code: 0 where one answered."""
-    client = HttpClient(reactor, Network(reactor))
-    answers = await gatherResults([Deferred.fromCoroutine(_answer(client, *question)) for question in asked])
+    network = Network(reactor)
+    trackers = TrackerClients(reactor, network, HttpClient(reactor, network), token_bytes)
+    answers = await gatherResults(
+        [Deferred.fromCoroutine(_answer(trackers, *question)) for question in asked]
+    )
+    await trackers.close()
     for (url, hashes), answer in zip(asked, answers, strict=True):
         if isinstance(answer, BitTwistError):
             _print_failure(url, answer, as_json)
@@ -62,10 +67,10 @@ async def ask(reactor: NetworkReactor, asked: Sequence[Question], as_json: bool)
 
 
 async def _answer(
-    client: HttpClient, url: str, hashes: Sequence[InfoHash]
+    trackers: TrackerClients, url: str, hashes: Sequence[InfoHash]
 ) -> Mapping[bytes, ScrapeEntry] | BitTwistError:
     try:
-        return await HttpTracker(client, url).scrape([info_hash.short for info_hash in hashes])
+        return await trackers.client(url).scrape([info_hash.short for info_hash in hashes])
     except BitTwistError as error:
         return error  # one of several trackers; printed in its turn
 

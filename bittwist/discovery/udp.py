@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime, IUDPTransport
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
 
 from bittwist.address import Address, fold
@@ -29,7 +29,7 @@ from bittwist.announce.udp import (
 )
 from bittwist.announce.values import AnnounceRequest, AnnounceResponse, ScrapeEntry
 from bittwist.errors import BitTwistError, NetworkError, RemoteProtocolError, TrackerFailure
-from bittwist.net.policy import MAX_ADDRESSES, Network
+from bittwist.net.policy import MAX_ADDRESSES, Network, NetworkReactor
 from bittwist.net.urls import Reach, reach
 
 PATIENCE = 15.0  # seconds for the first answer; doubled with each repetition (BEP 15)
@@ -59,7 +59,7 @@ class _Waiting:
 class UdpTrackers:
     """Asks trackers over UDP, and owns the sockets and connection ids for it. `token` makes random bytes."""
 
-    def __init__(self, clock: IReactorTime, network: Network, token: Callable[[int], bytes]) -> None:
+    def __init__(self, clock: NetworkReactor, network: Network, token: Callable[[int], bytes]) -> None:
         self._clock = clock
         self._network = network
         self._token = token

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from bittwist import __version__
 from bittwist.address import Address, split_host_port
 from bittwist.discovery.announcer import Announcer, AnnounceState
-from bittwist.discovery.http import HttpTracker
+from bittwist.discovery.trackers import TrackerClients
 from bittwist.errors import (
     BitTwistError,
     DuplicateTorrent,
@@ -106,6 +106,7 @@ class Session(Service):
         self._state = StateFolder(self.settings.state_dir) if self.settings.state_dir else None
         self._network = Network(reactor, self.settings.network)
         self._fetch = HttpClient(reactor, self._network, self.settings.http)
+        self._trackers = TrackerClients(reactor, self._network, self._fetch, token)
         self._factory = PeerFactory(reactor, self.peer_id, self._lookup, settings=self.settings.peer)
         self._connector = Connector(
             reactor, self._network, self._factory, half_open_limit=self.settings.half_open
@@ -161,6 +162,7 @@ class Session(Service):
         await self._listener.stop()
         self._connector.stop()
         await gatherResults([torrent.close() for torrent in self._torrents.values()], consumeErrors=True)
+        await self._trackers.close()
         await self._disk.stop()
         if self._saving is not None:
             await self._saving.idle()
@@ -379,7 +381,7 @@ class Session(Service):
 
         return Announcer(
             self._reactor,
-            lambda url: HttpTracker(self._fetch, url),
+            self._trackers.client,
             torrent.tracker_tiers,
             torrent.info_hash,
             state,

@@ -55,7 +55,8 @@ class QuestionTests(SynchronousTestCase):
             (click.UsageError, "http://t/announce", []),
             (click.UsageError, "http://t/announce", ["xyz"]),
             (click.UsageError, "ftp://t/announce", [HEX]),
-            (click.UsageError, "udp://t:1/announce", [HEX]),
+            (click.UsageError, "udp://t/announce", [HEX]),
+            (click.UsageError, "wss://t:1/announce", [HEX]),
             (click.UsageError, "t/announce", [HEX]),
             (click.UsageError, "http://", [HEX]),
             (click.UsageError, "magnet:?xt=urn:btih:zz", []),
@@ -68,11 +69,19 @@ class QuestionTests(SynchronousTestCase):
                 questions(what, hashes)
 
 
-class FakeTracker:
+class FakeTrackers:
     answers: dict[str, dict[bytes, ScrapeEntry] | BitTwistError]
 
-    def __init__(self, _client: object, url: str) -> None:
-        self.url = url
+    def __init__(self, *_: object) -> None:
+        self.url = ""
+
+    def client(self, url: str) -> FakeTrackers:
+        asked = FakeTrackers()
+        asked.url = url
+        return asked
+
+    def close(self) -> Deferred[None]:
+        return succeed(None)
 
     def scrape(self, _hashes: object) -> Deferred[dict[bytes, ScrapeEntry]]:
         answer = self.answers[self.url]
@@ -91,10 +100,10 @@ class AskTests(SynchronousTestCase):
             )
 
         with (
-            mock.patch.object(module, "HttpTracker", FakeTracker),
+            mock.patch.object(module, "TrackerClients", FakeTrackers),
             mock.patch.object(module, "HttpClient", mock.Mock()),
             mock.patch.object(module, "questions", lambda *_: asked),
-            mock.patch.object(FakeTracker, "answers", answers, create=True),
+            mock.patch.object(FakeTrackers, "answers", answers, create=True),
             mock.patch("bittwist.app.run.run", run),
         ):
             result = CliRunner().invoke(command, ["file", *options], standalone_mode=False)
