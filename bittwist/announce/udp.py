@@ -15,7 +15,7 @@ from struct import error as StructError
 
 from bittwist.address import Address
 from bittwist.announce.reply import MAX_PEERS, MAX_TEXT
-from bittwist.announce.values import AnnounceRequest, AnnounceResponse, Event, ScrapeEntry
+from bittwist.announce.values import AnnounceRequest, AnnounceResponse, Event, ScrapeEntry, quick
 from bittwist.errors import LocalProtocolError, RemoteProtocolError, TrackerFailure
 from bittwist.metainfo.compact import pack, unpack
 
@@ -31,6 +31,7 @@ ANNOUNCE_SIZE = _ANNOUNCE_REQUEST.size  # 98; the options of BEP 41 stand behind
 REPLY_HEADER = _ANNOUNCE_REPLY.size  # 20; the peers stand behind
 
 _EVENTS = (Event.NONE, Event.COMPLETED, Event.STARTED, Event.STOPPED, Event.PAUSED)
+_new_request = quick(AnnounceRequest)
 _NO_IP = bytes(4)
 _NO_KEY = bytes(4)
 _MAX_COUNT = 2**32 - 1
@@ -188,8 +189,7 @@ def read_announce(
         numwant = wanted
     if numwant is not None and numwant > most:
         numwant = most
-    # In the order of its fields, by position: this is most of what a request costs.
-    return AnnounceRequest(
+    return _new_request(
         info_hash,
         peer_id,
         port,

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.holdings import Holdings
-from bittwist.tracker.interfaces import IRuledStore, ISwarmStore, SwarmAnswer, Totals
+from bittwist.tracker.interfaces import IRuledStore, ISwarmStore, SwarmAnswer, Totals, new_answer
 from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, host_of
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.swarm import Portion, Swarm

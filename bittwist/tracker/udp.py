@@ -40,7 +40,7 @@ from bittwist.announce.values import AnnounceRequest, ScrapeEntry
 from bittwist.errors import RemoteProtocolError, TrackerFailure
 from bittwist.net.datagrams import BATCH, Datagrams
 from bittwist.tracker.connections import LONGEST_WINDOW, WINDOW, ConnectionIds
-from bittwist.tracker.interfaces import Arrival, Front, Reply
+from bittwist.tracker.interfaces import Arrival, Front, Reply, new_arrival
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.statistics import Statistics
 
@@ -170,7 +170,7 @@ class UdpAnswers(Datagrams):
             if request.ip is not None:
                 request = replace(request, address=tracker.locate(host, request))
             if len(datagram) == ANNOUNCE_SIZE:
-                arrival = Arrival(Front.UDP, host)
+                arrival = new_arrival(Front.UDP, host)
             else:
                 arrival = _arrival(host, read_url(datagram))
             reply = tracker.announce(request, arrival)
