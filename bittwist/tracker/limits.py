@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from ipaddress import IPv6Address
+from socket import AF_INET6, inet_ntoa, inet_pton
 
 from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
@@ -18,6 +18,7 @@ from bittwist.tracker.interfaces import AnnounceHook, Arrival
 
 MAX_BUCKETS = 100_000  # about 250 bytes each
 _HOUSEHOLD = 64  # bits of an IPv6 address that one customer surely has all below (RFC 6177)
+_MAPPED = bytes(10) + b"\xff\xff"  # in front of an IPv4 address
 
 
 class Rate:
@@ -81,10 +82,9 @@ def spend(rate: Rate, key: Hashable, now: float, what: str) -> None:
         raise TrackerFailure(f"too many {what}", wait)
 
 
-def household(host: str) -> str | int:
+def household(host: str) -> str | bytes:
     """What addresses of one customer have in common: an IPv4 address, or the first half of an IPv6 one."""
     if ":" not in host:
         return host
-    address = IPv6Address(host.partition("%")[0])
-    mapped = address.ipv4_mapped
-    return int(address) >> (128 - _HOUSEHOLD) if mapped is None else str(mapped)
+    packed = inet_pton(AF_INET6, host.partition("%")[0])
+    return inet_ntoa(packed[12:]) if packed.startswith(_MAPPED) else packed[: _HOUSEHOLD // 8]
