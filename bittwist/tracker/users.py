@@ -70,8 +70,10 @@ class Users:
         codec = Codec(encode_change, decode_change)
         self._ledger = Ledger(reactor, path, codec, partial(UsersSum, max_rate))
         self._wall = wall
-        self._heard: dict[bytes, UserChange] = {}  # by session
-        self._heard_before: list[UserChange] = []  # what those do not say again
+        # Of each session the first and the last announce since its counters began: what is between them
+        # says nothing more, however often a client announces.
+        self._heard: dict[bytes, tuple[UserChange, UserChange]] = {}
+        self._heard_before: list[UserChange] = []  # of counters before those
 
     def __len__(self) -> int:
         return len(self._ledger.state.users)
@@ -109,19 +111,27 @@ class Users:
 
     def hear(self, user: User, request: AnnounceRequest) -> None:
         """Note what this user's client says it has moved."""
-        session = blake2b(request.info_hash + request.peer_id, digest_size=SESSION, key=user.digest).digest()
-        before = self._heard.get(session)
-        if before is None and len(self._heard) + len(self._heard_before) >= MAX_HEARD:
-            return
-        ended = request.event is Event.STOPPED
+        whole = user.name.encode() + request.info_hash + request.peer_id
+        session = blake2b(whole, digest_size=SESSION).digest()
         heard = UserChange(
-            What.SEEN, user.name, b"", self._wall(), request.uploaded, request.downloaded, session, ended
+            What.SEEN,
+            user.name,
+            at=self._wall(),
+            uploaded=request.uploaded,
+            downloaded=request.downloaded,
+            session=session,
+            ended=request.event is Event.STOPPED,
         )
-        self._heard[session] = heard
-        if before is not None and (
-            before.ended or before.uploaded > heard.uploaded or before.downloaded > heard.downloaded
-        ):
-            self._heard_before.append(before)
+        known = self._heard.get(session)
+        if known is not None:
+            first, last = known
+            if not last.ended and last.uploaded <= heard.uploaded and last.downloaded <= heard.downloaded:
+                self._heard[session] = (first, heard)
+                return
+        if len(self._heard) + len(self._heard_before) < MAX_HEARD:
+            if known is not None:
+                self._heard_before += known
+            self._heard[session] = (heard, heard)
 
     def flush(self) -> Deferred[None]:
         """Write down what was heard. StorageError where that fails: then it is tried again the next time."""
@@ -176,7 +186,9 @@ class Users:
         await self._ledger.write([UserChange(What.REMOVED, name)])
 
     async def _flush(self) -> None:
-        due = self._heard_before + list(self._heard.values())
+        due = self._heard_before
+        for first, last in self._heard.values():
+            due += (first,) if first is last else (first, last)
         self._heard_before, self._heard = [], {}
         for start in range(0, len(due), FLUSH_AT_ONCE):
             try:

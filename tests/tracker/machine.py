@@ -1,4 +1,4 @@
-"""A reactor for what keeps files: a clock, and threads whose work is done at once or when the test says so."""
+"""A reactor for what keeps files: a clock, and threads whose work is done at once or when a test says so."""
 
 from __future__ import annotations
 
