@@ -15,6 +15,13 @@ LEAST = 2  # of each kind, however few there are
 SHARES = (0.5, 0.15, 0.15, 0.15, 0.05)  # peers, unfinished handshakes, dials, files, fetches
 
 
+def raise_limit() -> None:
+    """As many descriptors as the system grants: what a tracker serves has a bound of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def within_limits(settings: SessionSettings) -> SessionSettings:
     """The settings, as far as the process has descriptors; the soft limit is raised as far as they need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import replace
 from typing import Any, TextIO
 
 from twisted.internet.abstract import FileDescriptor
@@ -41,15 +40,14 @@ def main() -> int:
 
 def _start(reactor: Any, hello: Hello) -> None:
     from bittwist.app.clock import use_monotonic
-    from bittwist.app.tracker_tap import Options, tracker_service
+    from bittwist.app.tracker_service import tracker_service, with_secret
+    from bittwist.app.tracker_tap import Options
 
     use_monotonic(reactor)
     options = Options()
     options.parseOptions(hello.words)
-    config = options.settings
-    if not config.udp.secret and not config.udp.secret_file:
-        config = replace(config, udp=replace(config.udp, secret=hello.secret))
-    service = tracker_service(reactor, config, shared=True)
+    config = with_secret(options.settings, hello.secret)
+    service = tracker_service(reactor, config, file=options["config"], shared=True, worker=hello.number)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.privilegedStartService()
     service.startService()

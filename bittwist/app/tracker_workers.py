@@ -46,19 +46,20 @@ _log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a worker is told: its command line, its reactor, and the secret they have in common."""
+    """What a worker is told: its number, its command line, its reactor, and the secret all have in common."""
 
+    number: int
     words: tuple[str, ...]
     reactor: str
     secret: str
 
     def encode(self) -> bytes:
-        return json.dumps([self.words, self.reactor, self.secret]).encode() + b"\n"
+        return json.dumps([self.number, self.words, self.reactor, self.secret]).encode() + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> Hello:
-        words, reactor, secret = json.loads(line)
-        return cls(tuple(words), reactor, secret)
+        number, words, reactor, secret = json.loads(line)
+        return cls(number, tuple(words), reactor, secret)
 
 
 def check_shareable(http: Sequence[str], udp: Sequence[str], redis: RedisSettings, file: str) -> None:
@@ -95,9 +96,9 @@ class Workers(Service):
         self._network = network
         self._http = tuple(http)
         self._udp = tuple(udp)
-        hello = Hello(tuple(words), type(reactor).__module__, token_hex(32))
+        common = (tuple(words), type(reactor).__module__, token_hex(32))
         self._folder = os.getcwd()  # relative paths in the words are from here
-        self._workers = [_Worker(self, number, hello) for number in range(1, count + 1)]
+        self._workers = [_Worker(self, Hello(number, *common)) for number in range(1, count + 1)]
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -161,9 +162,9 @@ class _TriedProtocol(DatagramProtocol):
 class _Worker(ProcessProtocol):
     """One worker: a process, or the pause before the next."""
 
-    def __init__(self, workers: Workers, number: int, hello: Hello) -> None:
+    def __init__(self, workers: Workers, hello: Hello) -> None:
         self._workers = workers
-        self._number = number
+        self._number = hello.number
         self._hello = hello
         self._pause = FIRST_PAUSE
         self._began_at = 0.0
@@ -198,6 +199,7 @@ class _Worker(ProcessProtocol):
 
     def connectionMade(self) -> None:
         self._process = self.transport
+        assert self._process is not None
         self._began_at = self._workers.seconds()
         self._process.writeToChild(0, self._hello.encode())
         _log.info("worker {number} is process {pid}", number=self._number, pid=self.pid)

@@ -1,0 +1,55 @@
+"""What a tracker's file and command line can say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bittwist.app.tracker_workers import MAX_WORKERS
+from bittwist.net.site import SiteSettings
+from bittwist.tracker import TrackerSettings
+from bittwist.tracker.access_settings import AccessSettings
+from bittwist.tracker.admin_settings import AdminSettings
+from bittwist.tracker.datagram import parse_udp
+from bittwist.tracker.redis_settings import RedisSettings
+from bittwist.tracker.snapshot import SnapshotSettings
+from bittwist.tracker.udp import UdpSettings
+from bittwist.tracker.websocket_settings import WebSocketSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSettings:
+    """Where a tracker is asked: Twisted endpoint strings, but for `udp`, which is PORT or HOST:PORT."""
+
+    http: tuple[str, ...] = ("tcp:6969",)
+    udp: tuple[str, ...] = ("6969",)
+    ws: tuple[str, ...] = ()
+    admin: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for place in self.udp:
+            try:
+                parse_udp(place)
+            except ValueError as error:
+                raise ValueError("udp", f"{place!r} is neither PORT nor HOST:PORT") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """Where a tracker listens, how many processes it is, and its rooms' settings."""
+
+    workers: int = 1
+    listen: ListenSettings = field(default_factory=ListenSettings)
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
+    snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
+    redis: RedisSettings = field(default_factory=RedisSettings)
+    site: SiteSettings = field(default_factory=SiteSettings)
+    udp: UdpSettings = field(default_factory=UdpSettings)
+    ws: WebSocketSettings = field(default_factory=WebSocketSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ValueError("workers", f"must be 1 to {MAX_WORKERS}")
+        if self.snapshot.file is not None and self.redis.servers:
+            raise ValueError("snapshot.file", "swarms in Redis are kept by Redis")

@@ -1,0 +1,186 @@
+"""Makes of a tracker's settings the services that twistd runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import MultiService, Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bittwist.address import Address
+from bittwist.app.settings import read_settings
+from bittwist.app.tracker_config import TrackerConfig
+from bittwist.errors import ConfigError
+from bittwist.net.policy import Network
+from bittwist.tracker import Tracker
+from bittwist.tracker.admin import Admin
+from bittwist.tracker.admin_settings import worker_endpoint
+from bittwist.tracker.admission import Admission
+from bittwist.tracker.datagram import UdpFront, connection_ids, parse_udp
+from bittwist.tracker.redis import RedisSwarms, redis_swarms
+from bittwist.tracker.websocket import WebSocketFront
+
+LOOPBACK = "interface=127.0.0.1"  # where an admin port listens that is not told otherwise
+
+_log = Logger()
+
+
+def tracker_service(
+    reactor: Any,
+    config: TrackerConfig,
+    *,
+    file: str | Path | None = None,
+    shared: bool = False,
+    worker: int = 0,
+) -> MultiService:
+    """A tracker, and a listening service for each of its endpoints. Nothing opens before it is started.
+
+    With `shared` the ports can be open in other processes too; `worker` counts these from 1. On SIGHUP the
+    `file` is read again.
+    """
+    whole = MultiService()
+    network = Network(reactor)
+    admission = Admission(reactor, config.access, time.time)
+    admission.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
+    tracker = Tracker(
+        reactor,
+        config.tracker,
+        store=_store(reactor, network, config),
+        hooks=admission.hooks,
+        swarm_of=admission.swarm_of,
+        snapshot=config.snapshot,
+        wall=time.time,
+    )
+    tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
+
+    def listen(description: str, factory: IProtocolFactory, what: str) -> None:
+        listening = StreamServerEndpointService(_Opened(network, description, shared, what), factory)
+        # Twisted would log that a port cannot be opened and go on; a tracker nobody reaches shall not start.
+        listening._raiseSynchronously = True
+        listening.setServiceParent(whole)
+
+    for description in config.listen.http:
+        listen(description, tracker.site(config.site), "announces are taken")
+    if config.listen.udp:
+        places = [parse_udp(place) for place in config.listen.udp]
+        ids = connection_ids(config.udp, time.time)
+        front = UdpFront(tracker, network, places, ids, config.udp, shared=shared)
+        front.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
+    if config.listen.ws:
+        browsers = WebSocketFront(reactor, tracker, config.ws)
+        for description in config.listen.ws:
+            listen(description, browsers, "browsers are met")
+    admin: Admin | None = None
+    if config.listen.admin:
+        admin = Admin(
+            reactor,
+            tracker,
+            config.admin,
+            torrents=admission.registry,
+            users=admission.users,
+            worker=worker,
+        )
+        admin.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
+        for description in config.listen.admin:
+            listen(
+                worker_endpoint(at_home(description), worker), admin.site(config.site), "the admin port is"
+            )
+
+    Reload(reactor, lambda: _reload(tracker, admission, admin, file)).setServiceParent(whole)  # type: ignore[no-untyped-call]
+    return whole
+
+
+def at_home(description: str) -> str:
+    """The endpoint of an admin port: on this machine alone, unless it names where it listens."""
+    kind = description.partition(":")[0]
+    if kind in ("tcp", "ssl") and "interface=" not in description:
+        return f"{description}:{LOOPBACK}"
+    return description
+
+
+def _store(reactor: Any, network: Network, config: TrackerConfig) -> RedisSwarms | None:
+    if not config.redis.servers:
+        return None
+    return redis_swarms(reactor, network, config.redis, config.tracker, Random())
+
+
+def _reload(tracker: Tracker, admission: Admission, admin: Admin | None, file: str | Path | None) -> None:
+    """Lists, keys and users at once; of the settings, what can change while a tracker runs."""
+    admission.reload()
+    if file is None:
+        return
+    try:
+        config = read_settings(TrackerConfig, file)
+        tracker.apply(config.tracker)
+        if admin is not None:
+            admin.apply(config.admin)
+    except (ConfigError, ValueError) as error:
+        _log.error("the settings stay as they were: {why}", why=error)
+    else:
+        _log.info(
+            "[tracker] and [admin] are as {file} has them now; the rest is for the next start", file=file
+        )
+
+
+class Reload(Service):
+    """Calls `reload` on SIGHUP, while it runs; SIGHUP would end the process otherwise."""
+
+    def __init__(self, reactor: Any, reload: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._reload = reload
+        self._before: Any = None
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGHUP, self._told)
+
+    def stopService(self) -> None:
+        super().stopService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        if self._before is not None:
+            signal.signal(signal.SIGHUP, self._before)
+            self._before = None
+
+    def _told(self, *_: object) -> None:
+        self._reactor.callFromThread(self._reload)
+
+
+@implementer(IStreamServerEndpoint)
+class _Opened:
+    """An endpoint string, opened by the one object that opens things."""
+
+    def __init__(self, network: Network, description: str, shared: bool, what: str) -> None:
+        self._network = network
+        self._description = description
+        # What cannot be shared is one worker's own, such as its admin port.
+        self._shared = shared and description.partition(":")[0] in ("tcp", "tcp4", "tcp6", "ssl")
+        self._what = what
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        opened = self._network.listen_on(self._description, protocolFactory, shared=self._shared)
+        return opened.addCallback(self._told)
+
+    def _told(self, port: IListeningPort) -> IListeningPort:
+        at = port.getHost()
+        where = str(Address(at.host, at.port)) if isinstance(at, IPv4Address | IPv6Address) else str(at)
+        _log.info("{what} on {where}", what=self._what, where=where)
+        return port
+
+
+def with_secret(config: TrackerConfig, secret: str) -> TrackerConfig:
+    """The settings of a worker, whose connection ids the others know too."""
+    if config.udp.secret or config.udp.secret_file:
+        return config
+    return replace(config, udp=replace(config.udp, secret=secret))
