@@ -61,6 +61,7 @@ __all__ = ["Admin", "AdminSettings", "worker_endpoint"]
 MAX_BODY = 64 << 10  # bytes of a request's body
 MAX_UPLOAD = 16 << 20  # of a .torrent, once the token was right
 UPLOAD_DEADLINE = 30.0  # seconds for the whole of it
+LOCAL = "local"  # in place of an address, for whoever comes over a UNIX socket
 TOTALS_KEPT = 1.0  # seconds for which an answer of the store is given to whoever asks
 LARGEST_KEPT = 10.0  # the memory store goes through all swarms for it
 
@@ -203,13 +204,16 @@ class AdminSite(SiteFront):
         gate = self._admin.gate
         if length > MAX_UPLOAD or method != b"POST" or path != b"/api/torrents" or not gate.has_token:
             return TOO_LARGE
-        verdict = gate.judge(client_of(request), credentials(request))
+        # The request does not know yet who sent it.
+        forwarded = request.requestHeaders.getRawHeaders(self.proxy_header) or []
+        client = self.client(request.channel.getPeer(), forwarded)
+        verdict = gate.judge(host_of(client) or LOCAL, credentials(request))
         return None if verdict is Verdict.RIGHT else b"401 Unauthorized"
 
 
 def client_of(request: Request) -> str:
-    """Who asks: an address, or the same word for all that come over a UNIX socket."""
-    return host_of(request.getClientAddress()) or "local"
+    """Who asks: an address, or LOCAL."""
+    return host_of(request.getClientAddress()) or LOCAL
 
 
 def credentials(request: Request) -> Sequence[bytes]:

@@ -276,7 +276,7 @@ def _refused(failure: Failure) -> Refused:
     if failure.check(StoreAway):
         return Refused(503, failure.getErrorMessage())
     told = refusal(failure.value) if failure.value is not None else None
-    if told is None or told.status >= 500:
+    if told is None or (told.status >= 500 and told is not failure.value):
         _log.failure("the admin port could not answer", failure)
     return told or Refused(500, "the tracker had an error of its own; its log says which")
 

@@ -23,10 +23,11 @@ from bittwist.errors import (
     StorageError,
 )
 from bittwist.metainfo.infohash import InfoHash
+from bittwist.tracker.accounts import User
 from bittwist.tracker.interfaces import ISwarmStore
-from bittwist.tracker.registry import Torrent
 from bittwist.tracker.status import Json, size_json
-from bittwist.tracker.users import NewPasskey, User
+from bittwist.tracker.torrents import Torrent
+from bittwist.tracker.users import NewPasskey
 
 PAGE = 100  # entries in a list, unless another number is asked for
 
