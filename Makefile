@@ -59,5 +59,5 @@ $(RUNTIME): pyproject.toml setup.py | $(VENV)/bin/python
 	@touch $@
 
 $(TOOLS): pyproject.toml setup.py | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tracker,test,lint,docs]'
 	@touch $(RUNTIME) $@

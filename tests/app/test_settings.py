@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bittwist.app.settings import read_settings, settings_of
-from bittwist.app.tracker_tap import TrackerConfig
 from bittwist.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -127,17 +126,3 @@ class FileTests(TestCase):
             self.file.write_bytes(raw)
             with self.assertRaisesRegex(ConfigError, "conf.toml: file: (not TOML|longer than)"):
                 read_settings(Outer, self.file)
-
-
-class ConfTests(TestCase):
-    def test_the_trackers_file_shows_every_key_at_its_default(self) -> None:
-        self.assertEqual(read_settings(TrackerConfig, CONF / "tracker.toml"), TrackerConfig())
-        self.assert_complete(TrackerConfig, tomllib.loads((CONF / "tracker.toml").read_text()))
-
-    def assert_complete(self, kind: type, table: dict[str, object]) -> None:
-        self.assertTrue(is_dataclass(kind))
-        self.assertEqual(list(table), [field.name for field in fields(kind)])
-        default = kind()
-        for name, value in table.items():
-            if isinstance(value, dict):
-                self.assert_complete(type(getattr(default, name)), value)
