@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 MAX_TOKEN = 4096  # bytes: tokens with a signature by RSA have about 800
 MAX_KEYS_FILE = 64 << 10  # bytes: a set of a dozen keys has about 5 KiB
 MAX_KEYS = 32  # without a key id each is tried
-MIN_SECRET = 32  # bytes: fewer can be guessed from one token (RFC 7518, 3.2)
+MIN_SECRET = {"HS256": 32, "HS384": 48, "HS512": 64}  # bytes; fewer can be guessed from one token
+MIN_RSA = 2048  # bits (RFC 7518, 3.2 and 3.3)
 LEEWAY = 60.0  # seconds by which clocks may differ
 REMEMBERED = 10_000  # tokens found good, so that a client's next announce costs no signature; 1 KiB each
 
@@ -254,7 +255,10 @@ def _pem(content: bytes, algorithms: Sequence[str]) -> list[Key]:
 def _usable(kid: object, key: AllowedPublicKeys, algorithms: Sequence[str]) -> list[Key]:
     """The key with the algorithms it can be used for; nothing where there are none."""
     import jwt
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+    if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA:
+        return []
     jws = _signatures()
     good = []
     for name in algorithms:
@@ -267,11 +271,13 @@ def _usable(kid: object, key: AllowedPublicKeys, algorithms: Sequence[str]) -> l
 
 
 def _secret(kid: object, secret: bytes, algorithms: Sequence[str]) -> Key:
-    if len(secret) < MIN_SECRET:
-        raise BrokenFile(0, f"a secret of {len(secret)} bytes; it must have at least {MIN_SECRET}")
-    good = tuple(name for name in algorithms if name in SECRETS)
-    if not good:
+    wanted = [name for name in algorithms if name in SECRETS]
+    if not wanted:
         raise BrokenFile(0, f"holds a secret, not a public key for {', '.join(algorithms)}")
+    good = tuple(name for name in wanted if len(secret) >= MIN_SECRET[name])
+    if not good:
+        least = min(MIN_SECRET[name] for name in wanted)
+        raise BrokenFile(0, f"a secret of {len(secret)} bytes; it must have at least {least}")
     return Key(kid if isinstance(kid, str) else None, good, secret)
 
 
