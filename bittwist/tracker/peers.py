@@ -167,6 +167,8 @@ class PackedPeers:
         """
         end = len(self._stamps)
         others = end - first - (but >= first)
+        if not count:
+            return []
         if 2 * count <= others:
             return self._draw(count, first, but, random)
         left_out = {but, *self._draw(others - count, first, but, random)}
