@@ -37,7 +37,8 @@ from bittwist.tracker.lists import (
 from bittwist.tracker.passkeys import Passkeys
 from bittwist.tracker.registry import Registry
 from bittwist.tracker.threads import FilesReactor
-from bittwist.tracker.tokens import Tokens, keys_reader
+from bittwist.tracker.tokenkeys import keys_reader
+from bittwist.tracker.tokens import Tokens
 from bittwist.tracker.users import FLUSH_EVERY, Users
 from bittwist.tracker.watched import WatchedFile
 

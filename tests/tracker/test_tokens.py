@@ -25,16 +25,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import ConfigError
 from bittwist.tracker import Arrival, Front
-from bittwist.tracker.tokens import (
-    LEEWAY,
-    MAX_KEYS_FILE,
-    MAX_TOKEN,
-    REMEMBERED,
-    Claims,
-    Key,
-    Tokens,
-    keys_reader,
-)
+from bittwist.tracker.tokenkeys import MAX_KEYS_FILE, Key, keys_reader
+from bittwist.tracker.tokens import LEEWAY, MAX_TOKEN, REMEMBERED, Claims, Tokens
 from bittwist.tracker.watched import BrokenFile
 from tests.tracker.arrivals import HASH, OTHER, announcing, scraping
 
