@@ -1,4 +1,4 @@
-"""Real redis-servers for tests and benchmarks: on loopback, in a folder of their own, nothing kept on disk."""
+"""Real redis-servers for tests and benchmarks: on loopback, each in a folder of its own, nothing kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RedisServer:
     """A server on 127.0.0.1, which can be killed, stopped and started again; a context that ends it."""
 
     def __init__(self, folder: Path, *options: str, cluster: bool = False) -> None:
-        self.port = free_port()
+        self.port = _port_with_bus() if cluster else free_port()
         self.folder = folder / f"redis-{self.port}"
         self.folder.mkdir(parents=True)
         self.path = str(self.folder / "redis.sock")
@@ -91,6 +91,8 @@ class RedisServer:
             return self.ask("PING") == "PONG"
         except OSError:
             return False
+        except RedisSays as error:
+            return str(error).startswith("NOAUTH")
 
 
 def make_cluster(nodes: Sequence[RedisServer]) -> None:
@@ -98,7 +100,21 @@ def make_cluster(nodes: Sequence[RedisServer]) -> None:
     command = [program("redis-cli") or "redis-cli", "--cluster", "create", *(node.server for node in nodes)]
     subprocess.run([*command, "--cluster-yes"], check=True, capture_output=True, timeout=PATIENCE)
     for node in nodes:
-        node.until(lambda node=node: b"cluster_state:ok" in bytes(node.ask("CLUSTER", "INFO")), "the cluster is")
+        node.until(
+            lambda node=node: b"cluster_state:ok" in bytes(node.ask("CLUSTER", "INFO")), "the cluster is"
+        )
+
+
+def _port_with_bus() -> int:
+    """A free port whose 10,000th successor, by which nodes talk to each other, is a port and free too."""
+    while True:
+        port = free_port()
+        with socket.socket() as bus:
+            try:
+                bus.bind(("127.0.0.1", port + 10_000))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 class RedisSays(Exception):

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from random import Random
+from typing import TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -53,6 +54,7 @@ TOLD_AT_ONCE = 100  # of them, in one turn of the reactor
 SWEEP_EVERY = 30.0  # seconds between the passes over what is known here
 
 _AWAY = (NetworkError, RemoteProtocolError)
+_T = TypeVar("_T")
 _log = Logger()
 
 
@@ -94,6 +96,7 @@ class RedisSwarms(Service):
         self._noted: dict[bytes, tuple[int, int]] = {}  # info hash -> seeds, leeches
         self._missed: dict[tuple[bytes, bytes], AnnounceRequest] = {}
         self._calls: dict[str, IDelayedCall] = {}
+        self._telling: Deferred[None] | None = None
         self._trouble: str | None = None
 
     @property
@@ -207,21 +210,36 @@ class RedisSwarms(Service):
 
     def _came(self) -> None:
         """Redis can be asked, perhaps again: tell it who came and went meanwhile."""
-        self._call("missed", 0, self._tell_missed)
+        self._call("missed", 0, self._begin_telling)
 
-    def _tell_missed(self) -> None:
-        for peer in list(islice(self._missed, TOLD_AT_ONCE)):
-            try:
-                told = self._announce(replace(self._missed[peer], numwant=0))
-            except NetworkError:
-                return  # away again, or busy with new announces: `_note` comes by
-            del self._missed[peer]
-            told.addErrback(self._not_told)
-        if self._missed:
-            self._call("missed", 0, self._tell_missed)
+    def _begin_telling(self) -> None:
+        if self._telling is None:
+            self._telling = Deferred.fromCoroutine(self._tell_missed())
+            self._telling.addBoth(self._told)
 
-    def _not_told(self, failure: Failure) -> None:
-        failure.trap(TrackerFailure, *_AWAY)  # the peer will announce again
+    async def _tell_missed(self) -> None:
+        """Some at a time, until all are told or Redis does not take them."""
+        try:
+            while self._missed and self.here:
+                some = list(islice(self._missed.items(), TOLD_AT_ONCE))
+                await _all([self._tell(peer, request) for peer, request in some])
+        except _AWAY:
+            """They are kept, and `_note` comes by."""
+
+    def _told(self, result: object) -> None:
+        self._telling = None
+        if isinstance(result, Failure):
+            _log.failure("Redis could not be told what it missed", result)
+
+    def _tell(self, peer: tuple[bytes, bytes], request: AnnounceRequest) -> Deferred[None]:
+        def heard(_: SwarmAnswer) -> None:
+            if self._missed.get(peer) is request:  # else it has announced once more since
+                del self._missed[peer]
+
+        try:
+            return self._announce(replace(request, numwant=0)).addCallback(heard)
+        except NetworkError as error:
+            return fail(error)
 
     async def _scrape(self, info_hashes: Sequence[bytes]) -> dict[bytes, ScrapeEntry]:
         together: dict[int, list[bytes]] = {}
@@ -281,18 +299,21 @@ class RedisSwarms(Service):
         """Tell Redis how large the swarms of the last announces are, for `totals` and `largest`."""
         self._call("note", NOTE_EVERY, self._note)
         if self._missed and self.here:
-            self._tell_missed()
+            self._begin_telling()
         while self._noted and self.here:
             noted = list(islice(self._noted.items(), NOTED_AT_ONCE))
             words = [b"%d" % self._settings.expire_after]
             for info_hash, (seeds, leeches) in noted:
                 words += (info_hash, b"%d" % seeds, b"%d" % leeches)
             try:
-                self._servers.ask(NOTE, self._index, words).addErrback(self._not_told)
+                self._servers.ask(NOTE, self._index, words).addErrback(self._not_noted)
             except NetworkError:
                 return  # busy: the next time
             for info_hash, _ in noted:
                 del self._noted[info_hash]
+
+    def _not_noted(self, failure: Failure) -> None:
+        failure.trap(*_AWAY)  # noted again with the next announce to each swarm
 
     def _begin_sweep(self) -> None:
         self._continue_sweep(self._local.sweep())
@@ -312,7 +333,7 @@ class RedisSwarms(Service):
             self._calls[name] = self._clock.callLater(delay, what, *args)
 
 
-async def _all(asked: Sequence[Deferred[list[ScrapeEntry]]]) -> list[list[ScrapeEntry]]:
+async def _all(asked: Sequence[Deferred[_T]]) -> list[_T]:
     """All results, or the first failure."""
     try:
         return list(await gatherResults(asked, consumeErrors=True))

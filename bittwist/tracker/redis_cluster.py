@@ -34,7 +34,11 @@ def slot_of(key: bytes) -> int:
 
 
 class RedisCluster:
-    """Asks the node that holds a slot. Owns the links to the nodes, and the map of the slots."""
+    """Asks the node that holds a slot. Owns the links to the nodes, and the map of the slots.
+
+    While a slot is being moved, the nodes run no script on its keys (TRYAGAIN): for that time it is as
+    if its node were away.
+    """
 
     def __init__(
         self,
@@ -89,20 +93,15 @@ class RedisCluster:
     def _redirected(
         self, failure: Failure, script: Script, keys: Sequence[bytes], words: Sequence[bytes], left: int
     ) -> Deferred[object] | Failure:
-        """A slot that has moved, or is moving: ask the node that is named."""
+        """A slot that has moved: ask the node that is named."""
         if failure.check(RemoteProtocolError) is None or not left:
             return failure
         match str(failure.value).split():
-            case ["MOVED" | "ASK" as kind, str(slot), str(server)] if slot.isdigit() and int(slot) < SLOTS:
-                pass
+            case ["MOVED", str(slot), str(server)] if slot.isdigit() and int(slot) < SLOTS:
+                link = self._slots[int(slot)] = self._link(server)
             case _:
                 return failure
-        link = self._link(server)
-        if kind == "MOVED":
-            self._slots[int(slot)] = link
-            self._look_later()
-        else:
-            link.send((b"ASKING",)).addErrback(lambda _: None)  # its failure is the next command's too
+        self._look_later()
         return link.ask(script, keys, words).addErrback(self._redirected, script, keys, words, left - 1)
 
     def _link(self, server: str) -> RedisLink:
@@ -128,25 +127,26 @@ class RedisCluster:
                 self._next_look.cancel()
             self._next_look = None
         if self._came is not None and self._looking is None:
-            self._looking = Deferred.fromCoroutine(self._look()).addErrback(self._unseen)
+            self._looking = Deferred.fromCoroutine(self._look())
+            self._looking.addErrback(self._unseen).addBoth(self._looked)
 
     async def _look(self) -> None:
         here = [link for link in self._links.values() if link.here]
-        try:
-            if not here:
-                return self._look_later()
-            asked = self._random.choice(here)
-            rows = await asked.send((b"CLUSTER", b"SLOTS"))
-            slots: list[RedisLink | None] = [None] * SLOTS
-            for first, last, server in _ranges(rows, split_host_port(asked.server)[0]):
-                slots[first : last + 1] = [self._link(server)] * (last + 1 - first)
-            self._slots = slots
-            if self._came is not None:
-                self._came()
-            if not all(link is not None and link.here for link in {*slots}):
-                self._look_later()
-        finally:
-            self._looking = None
+        if not here:
+            return self._look_later()
+        asked = self._random.choice(here)
+        rows = await asked.send((b"CLUSTER", b"SLOTS"))
+        slots: list[RedisLink | None] = [None] * SLOTS
+        for first, last, server in _ranges(rows, split_host_port(asked.server)[0]):
+            slots[first : last + 1] = [self._link(server)] * (last + 1 - first)
+        self._slots = slots
+        if self._came is not None:
+            self._came()
+        if not all(link is not None and link.here for link in {*slots}):
+            self._look_later()
+
+    def _looked(self, result: object) -> None:
+        self._looking = None
 
     def _unseen(self, failure: Failure) -> None:
         failure.trap(NetworkError, RemoteProtocolError)

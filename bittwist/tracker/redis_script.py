@@ -8,7 +8,7 @@ each family a sorted set of its seeds, of its partial seeds (BEP 21) and of its 
                           "d" -> how often the torrent was downloaded
     PREFIX{INFOHASH}s4 …  compact address -> when it last announced, in the server's milliseconds
 
-Sorted sets give all that is asked of them in O(log n): who is stale, how many are not, and some by chance.
+Sorted sets give all that is asked of them in O(log n): who is stale, how many are not, and who has a rank.
 The hash finds a peer's id and role, and the other peers of its host.
 """
 
@@ -140,7 +140,7 @@ local function store(host, peers)
 end
 
 -- Who stayed away leaves, a few at a time; what is left of them counts as gone.
-local size, stale = {}, {}
+local size, stale, alive = {}, {}, 0
 for set = 2, 7 do
   size[set], stale[set] = call('ZCARD', KEYS[set]), 0
   if size[set] > 0 then
@@ -156,8 +156,10 @@ for set = 2, 7 do
       end
       if #gone == @TRIMMED@ then stale[set] = call('ZCOUNT', KEYS[set], '-inf', before) end
     end
+    alive = alive + size[set] - stale[set]
   end
 end
+if alive == 0 then call('HDEL', KEYS[1], 'd') end -- a swarm that nobody is in is a new one
 
 -- The host's peers, and among them the one that announces.
 local peers = call('HGET', KEYS[1], host) or ''
@@ -195,43 +197,23 @@ if role ~= '0' then call('PEXPIRE', KEYS[1], 2 * keep) end
 local downloaded = call('HGET', KEYS[1], 'd') or 0
 if there == 0 then call('DEL', KEYS[1]) end
 
--- So many of these three sets as if they were one, each choice equally likely.
+-- So many of these three sets as if they were one, each choice of them equally likely (Floyd's way). By
+-- rank, since ZRANDMEMBER is up to three times as fond of one member as of another.
 local function choose(first, count)
-  local sizes, total, found = {}, 0, {}
-  for set = first, first + 2 do
-    sizes[set] = (set == first + 2 or ARGV[6] == '1') and size[set] or 0
-    total = total + sizes[set]
+  local from, total, all = ARGV[6] == '1' and first or first + 2, 0, {}
+  for set = from, first + 2 do total = total + size[set] end
+  if count > total then count = total end
+  for set = from, first + 2 do
+    if size[set] > 0 and size[set] <= 3 * count then all[set] = call('ZRANGE', KEYS[set], stale[set], -1) end
   end
-  if total == 0 or count < 1 then return found end
-  local share = sizes
-  if count < total then
-    local left = {}
-    share = {}
-    for set = first, first + 2 do left[set], share[set] = sizes[set], 0 end
-    for undrawn = total, total - count + 1, -1 do
-      local drawn, set = random(undrawn), first
-      while drawn > left[set] do drawn, set = drawn - left[set], set + 1 end
-      left[set], share[set] = left[set] - 1, share[set] + 1
-    end
-  end
-  for set = first, first + 2 do
-    local some = {}
-    if share[set] == 0 then
-      -- nothing from here
-    elseif share[set] == sizes[set] then
-      some = call('ZRANGE', KEYS[set], stale[set], -1)
-    elseif stale[set] == 0 then
-      some = call('ZRANDMEMBER', KEYS[set], share[set])
-    else
-      local ranks = {}
-      for last = sizes[set] - share[set], sizes[set] - 1 do
-        local rank = random(0, last)
-        if ranks[rank] then rank = last end
-        ranks[rank] = true
-        some[#some + 1] = call('ZRANGE', KEYS[set], stale[set] + rank, stale[set] + rank)[1]
-      end
-    end
-    for place = 1, #some do found[#found + 1] = some[place] end
+  local found, taken = {}, {}
+  for last = total - count, total - 1 do
+    local rank, set = random(0, last), from
+    if taken[rank] then rank = last end
+    taken[rank] = true
+    while rank >= size[set] do rank, set = rank - size[set], set + 1 end
+    found[#found + 1] = all[set] and all[set][rank + 1]
+      or call('ZRANGE', KEYS[set], stale[set] + rank, stale[set] + rank)[1]
   end
   return found
 end
@@ -281,7 +263,8 @@ local found = {}
 for first = 1, #KEYS, 7 do
   local size = {}
   for set = 1, 6 do size[set] = call('ZCOUNT', KEYS[first + set], since, '+inf') end
-  local downloaded = call('HGET', KEYS[first], 'd') or 0
+  local there = size[1] + size[2] + size[3] + size[4] + size[5] + size[6]
+  local downloaded = there > 0 and call('HGET', KEYS[first], 'd') or 0
   found[#found + 1] = struct.pack('>I4I4I4I4', size[1] + size[4], size[2] + size[3] + size[5] + size[6],
     downloaded, size[3] + size[6])
 end
