@@ -123,8 +123,8 @@ class HttpSlots:
         self._answers = answers
         self._keep = load.form == "http-keepalive"
         self._epoll = select.epoll()
-        self._open: dict[int, tuple[socket.socket, float, bytearray]] = {}
-        self._kept: list[socket.socket] = []
+        self._open: dict[int, tuple[socket.socket, str, float, bytearray]] = {}
+        self._kept: dict[str, list[socket.socket]] = {}  # by the address they come from
 
     @property
     def outstanding(self) -> int:
@@ -132,8 +132,9 @@ class HttpSlots:
 
     def send(self, peer: Peer, now: float) -> None:
         request = http_request(peer, self._keep)
-        if self._kept:
-            connection = self._kept.pop()
+        kept = self._kept.setdefault(peer.host, [])
+        if kept:
+            connection = kept.pop()
         else:
             connection = socket.socket()
             connection.setsockopt(socket.IPPROTO_IP, BIND_ADDRESS_NO_PORT, 1)
@@ -142,14 +143,14 @@ class HttpSlots:
             connection.setblocking(False)
             self._epoll.register(connection, select.EPOLLIN)
         connection.send(request)
-        self._open[connection.fileno()] = (connection, now, bytearray())
+        self._open[connection.fileno()] = (connection, peer.host, now, bytearray())
 
     def receive(self, timeout: float) -> None:
         for number, _ in self._epoll.poll(timeout):
             held = self._open.get(number)
             if held is None:  # a kept connection that the server closed
                 continue
-            connection, began, received = held
+            connection, host, began, received = held
             try:
                 part = connection.recv(65536)
             except ConnectionError:
@@ -163,12 +164,12 @@ class HttpSlots:
             whole = bool(blank) and (length is None or len(body) == length) and head.startswith(b"HTTP/1.")
             self._note(bytes(body) if whole else b"", began)
             if self._keep and whole and part:
-                self._kept.append(connection)
+                self._kept[host].append(connection)
             else:
                 connection.close()
 
     def give_up(self, before: float) -> None:
-        for number, (connection, began, _) in list(self._open.items()):
+        for number, (connection, _, began, _) in list(self._open.items()):
             if began < before:
                 connection.close()
                 del self._open[number]

@@ -39,7 +39,8 @@ class OptionTests(SynchronousTestCase):
         file = self.file('[listen]\nhttp = ["tcp:1"]\nudp = ["1"]\n[tracker]\ninterval = 900\n')
         expected = TrackerSettings(interval=900)
         self.assertEqual(
-            self.parse("--config", file), TrackerConfig(listen=ListenSettings(("tcp:1",), ("1",)), tracker=expected)
+            self.parse("--config", file),
+            TrackerConfig(listen=ListenSettings(("tcp:1",), ("1",)), tracker=expected),
         )
         self.assertEqual(
             self.parse("--config", file, "--http", "tcp:2", "--http", "tcp:3"),
@@ -69,7 +70,9 @@ class OptionTests(SynchronousTestCase):
 class ServiceTests(SynchronousTestCase):
     def service(self, *http: str) -> tuple[MemoryReactorClock, MultiService]:
         reactor = MemoryReactorClock()
-        return reactor, tracker_service(reactor, TrackerConfig(listen=ListenSettings(http or ("tcp:6969",), ())))
+        return reactor, tracker_service(
+            reactor, TrackerConfig(listen=ListenSettings(http or ("tcp:6969",), ()))
+        )
 
     def test_nothing_opens_before_it_is_started(self) -> None:
         reactor, whole = self.service("tcp:6969", "tcp:80:interface=127.0.0.1")
