@@ -149,22 +149,24 @@ class Admission(Service):
     def _address_lists(self, settings: AccessSettings) -> AddressLists | None:
         allow = self._watched(settings.allow_addresses, "allow_addresses", read_addresses)
         deny = self._watched(settings.deny_addresses, "deny_addresses", read_addresses)
-        return AddressLists(allow, deny) if allow or deny else None
+        return None if allow is deny is None else AddressLists(allow, deny)
 
     def _client_lists(self, settings: AccessSettings) -> ClientLists | None:
         allow = self._watched(settings.allow_clients, "allow_clients", read_clients)
         deny = self._watched(settings.deny_clients, "deny_clients", read_clients)
-        return ClientLists(allow, deny) if allow or deny else None
+        return None if allow is deny is None else ClientLists(allow, deny)
 
     def _info_hash_lists(self, settings: AccessSettings) -> InfoHashLists | None:
         allow = self._watched(settings.allow_info_hashes, "allow_info_hashes", read_info_hashes)
         deny = self._watched(settings.deny_info_hashes, "deny_info_hashes", read_info_hashes)
-        return InfoHashLists(allow, deny) if allow or deny else None
+        return None if allow is deny is None else InfoHashLists(allow, deny)
 
     def _address_limits(self, settings: AccessSettings) -> AddressLimits | None:
         announces = _rate(settings.announces_per_address, settings.burst)
         scrapes = _rate(settings.scrapes_per_address, settings.burst)
-        return AddressLimits(self._reactor.seconds, announces, scrapes) if announces or scrapes else None
+        if announces is None and scrapes is None:
+            return None
+        return AddressLimits(self._reactor.seconds, announces, scrapes)
 
     def _users(self, settings: AccessSettings, wall: Callable[[], float]) -> Users | None:
         if settings.users is None:
