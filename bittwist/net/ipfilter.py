@@ -28,7 +28,7 @@ class AddressRange:
 
     @classmethod
     def parse(cls, text: str) -> AddressRange:
-        """Read an address, a network or `first-last`; mapped addresses become IPv4. ValueError says why not."""
+        """Read an address, a network or `first-last`, mapped addresses as IPv4. ValueError says why not."""
         text = text.strip()
         if not text or len(text) > MAX_LINE:
             raise ValueError("not an address, a network or a range")
@@ -49,7 +49,7 @@ class AddressRange:
         low, high = int(first), int(last)
         if low > high:
             raise ValueError(f"{first}-{last} ends before it begins")
-        if first.version == 6 and _MAPPED <= low and high <= _MAPPED_LAST:
+        if first.version == 6 and low >= _MAPPED and high <= _MAPPED_LAST:
             return cls(low - _MAPPED, high - _MAPPED, False)
         return cls(low, high, first.version == 6)
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
+from bittwist.tracker.accounts import User
 from bittwist.tracker.interfaces import AnnounceHook, Arrival, SwarmAnswer
 from bittwist.tracker.limits import Rate, spend
-from bittwist.tracker.users import User, Users
+from bittwist.tracker.users import Users
 
 MAX_PASSKEY = 128  # characters: what is longer is nobody's, and not hashed
 
