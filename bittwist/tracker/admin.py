@@ -97,7 +97,7 @@ class Admin(Service):
         self.apply(settings or AdminSettings())
 
     def apply(self, settings: AdminSettings) -> None:
-        """From now on, these settings; the token's file is read now. ValueError(key, reason)."""
+        """From now on, these settings; the token's file is read now. ConfigError where that fails."""
         self.gate = Gate(self._reactor.seconds, settings.secret(), settings.allowed_hosts)
         self.settings = settings
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bittwist.errors import ConfigError
+
 SHORTEST_TOKEN = 16  # characters: with five guesses a minute nobody finds even a poor one
 
 
@@ -42,14 +44,20 @@ class AdminSettings:
             raise ValueError("largest", "must be 0 to 1000")
 
     def secret(self) -> str:
-        """The token, read from its file where it has one; empty where there is none."""
+        """The token, read from its file where it has one; empty where there is none. ConfigError."""
         if self.token_file is None:
             return self.token
         try:
             token = self.token_file.read_text("utf-8").partition("\n")[0].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError("token_file", f"cannot be read: {error}") from error
-        _check_token(token, "token_file")
+            _check_token(token, "token_file")
+        except OSError as error:
+            raise ConfigError(
+                str(self.token_file), "token_file", f"cannot be read ({error.strerror})"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(str(self.token_file), "token_file", "is not text") from error
+        except ValueError as error:
+            raise ConfigError(str(self.token_file), *error.args) from error
         return token
 
 
