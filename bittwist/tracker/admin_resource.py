@@ -24,15 +24,16 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from bittwist.tracker.admin import MAX_BODY, MAX_UPLOAD, Admin, client_of, credentials
 from bittwist.tracker.api import PAGE, Refused, TorrentsApi, UsersApi, fields, refusal
 from bittwist.tracker.gate import BASIC, BEARER, Verdict
-from bittwist.tracker.metrics import Exposition, Gauges, TrackerCollector
 from bittwist.tracker.page import render
 from bittwist.tracker.records import MAX_PAGE
-from bittwist.tracker.status import Json, as_json
+from bittwist.tracker.status import Gauges, Json, as_json
 from bittwist.tracker.stylesheet import STYLESHEET
 from bittwist.tracker.watch import StoreAway
 
 if TYPE_CHECKING:
     from klein._app import KleinRenderable
+
+    from bittwist.tracker.metrics import Exposition
 
 METHODS = (b"GET", b"HEAD", b"POST", b"DELETE")
 JSON = b"application/json"
@@ -135,7 +136,7 @@ class _Routes:
         self._torrents = TorrentsApi(admin.torrents, admin.store) if admin.torrents is not None else None
         self._users = UsersApi(admin.users) if admin.users is not None else None
         self._gauges = Gauges(running=False, totals=None, uptime=0.0)
-        self._exposition = Exposition(TrackerCollector(admin.statistics, lambda: self._gauges))
+        self._exposition = self._prometheus()
 
     @app.route("/", methods=["GET"])
     @_answers
@@ -160,6 +161,8 @@ class _Routes:
     @_answers
     async def metrics(self, request: Request) -> bytes:
         admin = self._admin
+        if self._exposition is None:
+            raise Refused(501, "needs prometheus_client, which pip installs with bittwist[metrics]")
         try:
             totals = await admin.totals()
         except StoreAway:
@@ -257,6 +260,13 @@ class _Routes:
             request.setHeader(b"allow", allowed.encode())
             return _failed(request, Refused(405, f"the methods here are {allowed}"))
         return _failed(request, Refused(404, "not here"))
+
+    def _prometheus(self) -> Exposition | None:
+        try:
+            from bittwist.tracker.metrics import Exposition, TrackerCollector
+        except ImportError:
+            return None  # it is an extra: all but /metrics does without
+        return Exposition(TrackerCollector(self._admin.statistics, lambda: self._gauges))
 
     @property
     def _torrents_api(self) -> TorrentsApi:

@@ -20,7 +20,6 @@ the maximum.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -35,21 +34,12 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from bittwist import __version__
-from bittwist.tracker.interfaces import Front, Totals
+from bittwist.tracker.interfaces import Front
 from bittwist.tracker.statistics import BUCKETS, Statistics
+from bittwist.tracker.status import Gauges
 
 PREFIX = "bittwist_tracker"
 OPEN_METRICS = "application/openmetrics-text"
-
-
-@dataclass(frozen=True, slots=True)
-class Gauges:
-    """What goes up and down; `totals` is None while the store does not answer, `uptime` is seconds."""
-
-    running: bool
-    totals: Totals | None
-    uptime: float
-    worker: int = 0
 
 
 class TrackerCollector(Collector):

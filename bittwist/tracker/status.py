@@ -18,6 +18,16 @@ Json = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Gauges:
+    """What goes up and down; `totals` is None while the store does not answer, `uptime` is seconds."""
+
+    running: bool
+    totals: Totals | None
+    uptime: float
+    worker: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class FrontStatus:
     """One front's work: announces by outcome, and the seconds that half and 99 % of them took at most."""
 

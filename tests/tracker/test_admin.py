@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
@@ -90,6 +91,16 @@ class PageTests(AdminTestCase):
         self.assertIn("text/plain", answer.headers["content-type"])
         self.assertIn(b"\nbittwist_tracker_up 1.0\n", answer.body)
         self.assertIn(b"\nbittwist_tracker_store_up 1.0\n", answer.body)
+
+    def test_without_prometheus_client_only_its_figures_are_missing(self) -> None:
+        self.patch(
+            sys, "modules", {**sys.modules, "prometheus_client": None, "bittwist.tracker.metrics": None}
+        )
+        self.start()
+        answer = self.get("/metrics")
+        self.assertEqual(answer.status, 501)
+        self.assertIn("bittwist[metrics]", answer.json["error"])
+        self.assertEqual(self.get("/").status, 200)
 
     def test_a_running_tracker_is_healthy_and_one_that_stops_is_not(self) -> None:
         self.assertEqual(self.get("/health").json, {"healthy": True})

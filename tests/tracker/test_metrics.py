@@ -14,8 +14,9 @@ from bittwist import __version__
 from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest, Event
 from bittwist.tracker.interfaces import Front, Totals
-from bittwist.tracker.metrics import Exposition, Gauges, TrackerCollector
+from bittwist.tracker.metrics import Exposition, TrackerCollector
 from bittwist.tracker.statistics import BUCKETS, Statistics
+from bittwist.tracker.status import Gauges
 from tests.scale import SEED
 
 REQUEST = AnnounceRequest(b"h" * 20, b"-qB4650-abcdefghijkl", 6881, address=Address("192.0.2.1", 6881))
