@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
@@ -91,6 +91,7 @@ def test_a_host_is_said_once() -> None:
     assert not gate().knows([b"localhost", b"localhost"])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_host_or_not(host: bytes) -> None:
     gate().knows([host])

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -128,6 +128,7 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(self.statistics.software().total(), self.statistics.announces.total())
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=20, max_size=20), max_size=30), st.floats(0, 100))
 def test_no_peer_id_and_no_duration_is_lost(peer_ids: list[bytes], seconds: float) -> None:
     statistics = Statistics()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -118,6 +118,7 @@ def test_a_hostile_torrent_or_client_is_text(text: str) -> None:
     assert text.isprintable() <= (text in read.text)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=200))
 @example("\ud800")
 def test_any_text_is_text(text: str) -> None:
@@ -127,6 +128,7 @@ def test_any_text_is_text(text: str) -> None:
     assert all(line.isprintable() for line in read.text.splitlines())
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=20, max_size=20), max_size=20))
 @example([b"<script>alert(1)</sc", b"-BL<b>\"-'onload=x()'", b'-FL"><-abcdefghijkl'])
 def test_any_peer_id_is_text(peer_ids: list[bytes]) -> None:
