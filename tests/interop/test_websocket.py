@@ -40,14 +40,15 @@ def test_two_pages_of_chromium_complete_a_file(cabled: Host, tmp_path: Path) -> 
         pages = Program([*words, content, copy / content.name], cabled, tmp_path / "log")
         try:
             seeding = pages.until_event("seeding", 60)
-            assert sizes(tracker, seeding)[0] >= 1
+            # It says so when it has the file; the announce takes a moment more.
+            pages.until(lambda: sizes(tracker, seeding)[0] >= 1, 20, "a seed at the tracker")
             complete = pages.until_event("complete", 60)
             assert pages.wait(20) == 0, pages.output
         finally:
             pages.stop()
         assert differences(content, copy / content.name) == []
         assert (complete["wire"], complete["problems"]) == ("webrtc", [])
-        assert sizes(tracker, seeding) == (0, 0)  # they left with their pages
+        tracker.program.until(lambda: sizes(tracker, seeding) == (0, 0), 20, "nobody at the tracker")
 
 
 def sizes(tracker: Fronts, seeding: dict[str, object]) -> tuple[int, int]:
