@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import quote
 
 from twisted.internet.address import IPv4Address
