@@ -1,7 +1,7 @@
 """Two pages of a headless Chromium, each with webtorrent's browser bundle: one seeds, the other downloads.
 
-A program: `python -m tests.interop.chromium ANNOUNCE_URL FILE COPY` seeds FILE in one page, writes what the
-other got to COPY, and says what happens in lines of JSON.
+A program: `python -m tests.interop.chromium ANNOUNCE_URL FILE COPY GO` seeds FILE in one page, and once there
+is a file GO writes what the other page got to COPY. It says what happens in lines of JSON.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def open_page(context: BrowserContext) -> Page:
     return page
 
 
-def main(url: str, source: Path, copy: Path) -> None:
+def main(url: str, source: Path, copy: Path, go: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
         try:
@@ -100,6 +100,8 @@ def main(url: str, source: Path, copy: Path) -> None:
             content = b64encode(source.read_bytes()).decode()
             seeded = seeding.evaluate(SEED, [url, source.name, content])
             say(event="seeding", **seeded)
+            while not go.exists():
+                seeding.wait_for_timeout(100)  # its announces go on meanwhile
             got = leeching.evaluate(DOWNLOAD, [url, seeded["magnet"]])
             copy.write_bytes(b64decode(got.pop("content")))
             say(event="complete", **got)
@@ -108,4 +110,4 @@ def main(url: str, source: Path, copy: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], *map(Path, sys.argv[2:5]))

@@ -37,11 +37,13 @@ def test_two_pages_of_chromium_complete_a_file(cabled: Host, tmp_path: Path) -> 
     content = single_file(source, (2 << 20) + 5)
     with Fronts(cabled, tmp_path / "tracker") as tracker:
         words = [sys.executable, "-m", "tests.interop.chromium", tracker.urls["ws"]]
-        pages = Program([*words, content, copy / content.name], cabled, tmp_path / "log")
+        go = tmp_path / "go"
+        pages = Program([*words, content, copy / content.name, go], cabled, tmp_path / "log")
         try:
             seeding = pages.until_event("seeding", 60)
             # It says so when it has the file; the announce takes a moment more.
             pages.until(lambda: sizes(tracker, seeding)[0] >= 1, 20, "a seed at the tracker")
+            go.touch()
             complete = pages.until_event("complete", 60)
             assert pages.wait(20) == 0, pages.output
         finally:
