@@ -4,10 +4,15 @@ What fails waits, twice as long each time, and is forgotten after `give_up_after
 When the list is full, the weakest twentieth of those not in use goes: first what failed most, then
 what came from the weaker source, then the oldest; and a newcomer from a weaker source than all that
 are left is turned away, so that peer exchange never pushes out what a tracker said (SECURITY.md B8).
+
+Of those that are due, the one that was dialed longest ago comes first, those never dialed before all others;
+among these the better source, and then the higher peer priority (BEP 40) where it is known.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from heapq import heappop, heappush
@@ -19,6 +24,9 @@ from bittwist.address import Address
 RANKS = {"manual": 0, "magnet": 0, "tracker": 1, "lsd": 1, "dht": 2, "pex": 3}
 OTHER_RANK = 2
 MAX_BANS = 3000  # hosts; the oldest are pardoned first
+NEVER = float("-inf")
+
+Source = tuple[str, str]  # where an address was found: the kind, such as "tracker", and which one of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +53,44 @@ class _Candidate:
 
     rank: int
     number: int  # in order of arrival
+    first: Source
+    named_by: tuple[str, ...]  # kinds of sources
     state: _State = _State.IDLE
     failures: int = 0
-    dialed_at: float = 0.0
+    dialed_at: float = NEVER
     ticket: int = 0  # of its valid place in the queue
 
 
 class Candidates:
     """The known addresses of a torrent's peers, at most `max_kept`."""
 
-    def __init__(self, settings: CandidateSettings, random: Random) -> None:
+    def __init__(
+        self,
+        settings: CandidateSettings,
+        random: Random,
+        priority: Callable[[Address], int | None] = lambda _: None,
+    ) -> None:
+        """`priority` is the peer priority of an address (BEP 40); without it chance decides."""
         self._settings = settings
         self._random = random
+        self._priority = priority
         self._known: dict[Address, _Candidate] = {}
         self._of_host: dict[str, int] = {}
-        self._queue: list[tuple[float, float, int, Address]] = []  # due, chance, ticket, address: a heap
+        self._of_source: Counter[Source] = Counter()
+        self._queue: list[tuple[float, int, Address]] = []  # due, ticket, address: a heap of who waits
+        self._due: list[tuple[float, int, int, float, int, Address]] = []  # a heap of who is due; see _place
         self._tickets = 0
         self._bans: dict[str, str] = {}
         self._ours: set[Address] = set()
 
-    def add(self, address: Address, source: str, now: float) -> bool:
-        """An address was found: whether it is new and kept."""
+    def add(self, address: Address, source: str, now: float, detail: str = "") -> bool:
+        """An address was found: whether it is new and kept. `detail` tells sources of one kind apart."""
         rank = RANKS.get(source, OTHER_RANK)
         candidate = self._known.get(address)
         if candidate is not None:
             candidate.rank = min(candidate.rank, rank)
+            if source not in candidate.named_by:
+                candidate.named_by = (*candidate.named_by, source)
             return False
         if address.port == 0 or address.host in self._bans or address in self._ours:
             return False
@@ -77,20 +98,24 @@ class Candidates:
             return False
         if len(self._known) >= self._settings.max_kept and not self._make_room(rank):
             return False
-        self._known[address] = _Candidate(rank, self._tickets)
+        self._known[address] = _Candidate(rank, self._tickets, (source, detail), (source,))
         self._of_host[address.host] = self._of_host.get(address.host, 0) + 1
+        self._of_source[source, detail] += 1
         self._enqueue(address, now)
         return True
 
     def next(self, now: float) -> Address | None:
-        """The address to dial: due longest, ties by chance; None if none is due. Then tell `connecting`."""
+        """The address to dial, of those that are due; None if none is. Then tell `connecting`."""
         while self._queue and self._queue[0][0] <= now:
-            _, _, ticket, address = self._queue[0]
-            candidate = self._known.get(address)
-            if candidate is not None and candidate.ticket == ticket and candidate.state is _State.IDLE:
-                candidate.dialed_at = now
+            _, ticket, address = heappop(self._queue)
+            if self._waits(address, ticket):
+                heappush(self._due, self._place(address, ticket))
+        while self._due:
+            *_, ticket, address = self._due[0]
+            if self._waits(address, ticket):
+                self._known[address].dialed_at = now
                 return address
-            heappop(self._queue)
+            heappop(self._due)
         return None
 
     def connecting(self, address: Address) -> None:
@@ -154,6 +179,21 @@ class Candidates:
         if address in self._known:
             self._forget(address)
 
+    def origin(self, address: Address) -> Source | None:
+        """Who named this address first."""
+        candidate = self._known.get(address)
+        return candidate.first if candidate is not None else None
+
+    def kept_of(self, source: str) -> int:
+        """How many of those that are kept a kind of source named first."""
+        return sum(count for (kind, _), count in self._of_source.items() if kind == source)
+
+    def forget(self, sources: Collection[str]) -> None:
+        """Whom only these kinds of sources have named, and who is not in use, is not dialed any more."""
+        for address, candidate in tuple(self._known.items()):
+            if candidate.state is _State.IDLE and all(kind in sources for kind in candidate.named_by):
+                self._forget(address)
+
     def known(self) -> tuple[Address, ...]:
         """All addresses that are kept, in order of arrival."""
         return tuple(self._known)
@@ -183,13 +223,23 @@ class Candidates:
     def _enqueue(self, address: Address, due: float) -> None:
         self._tickets += 1
         self._known[address].ticket = self._tickets
-        heappush(self._queue, (due, self._random.random(), self._tickets, address))
-        if len(self._queue) > 2 * self._settings.max_kept + 16:  # mostly places of what was forgotten since
-            self._queue = sorted(entry for entry in self._queue if self._is_valid(entry[3], entry[2]))
+        heappush(self._queue, (due, self._tickets, address))
+        most = 2 * self._settings.max_kept + 16  # beyond it, mostly places of what was forgotten since
+        if len(self._queue) > most:
+            self._queue = sorted(entry for entry in self._queue if self._waits(entry[-1], entry[-2]))
+        if len(self._due) > most:
+            self._due = sorted(entry for entry in self._due if self._waits(entry[-1], entry[-2]))
 
-    def _is_valid(self, address: Address, ticket: int) -> bool:
+    def _place(self, address: Address, ticket: int) -> tuple[float, int, int, float, int, Address]:
+        """Among those that are due."""
+        candidate = self._known[address]
+        priority = self._priority(address) or 0
+        return candidate.dialed_at, candidate.rank, -priority, self._random.random(), ticket, address
+
+    def _waits(self, address: Address, ticket: int) -> bool:
+        """Whether this is its place in the queue, and it is not in use."""
         candidate = self._known.get(address)
-        return candidate is not None and candidate.ticket == ticket
+        return candidate is not None and candidate.ticket == ticket and candidate.state is _State.IDLE
 
     def _make_room(self, rank: int) -> bool:
         """Forget a twentieth of those that are not in use and no better than a newcomer of that rank."""
@@ -204,7 +254,10 @@ class Candidates:
         return bool(weaker)
 
     def _forget(self, address: Address) -> None:
-        del self._known[address]
+        candidate = self._known.pop(address)
+        self._of_source[candidate.first] -= 1
+        if not self._of_source[candidate.first]:
+            del self._of_source[candidate.first]
         self._of_host[address.host] -= 1
         if not self._of_host[address.host]:
             del self._of_host[address.host]

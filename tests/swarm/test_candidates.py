@@ -265,3 +265,54 @@ def test_what_waits_without_having_failed_can_be_woken() -> None:
     found.wake(1.0)
     assert dial(found, 1.0) == address(1)
     assert dial(found, 1.0) is None
+
+
+def test_the_better_source_comes_first_and_then_the_higher_priority() -> None:
+    """BEP 40."""
+    priorities = {address(1): 5, address(2): 9, address(3): 7, address(4): 99}
+    found = Candidates(CandidateSettings(), Random(1), priorities.get)
+    for number in (1, 2, 3):
+        found.add(address(number), "tracker", 0.0)
+    found.add(address(4), "pex", 0.0)
+    assert [dial(found, 0.0) for _ in range(4)] == [address(number) for number in (2, 3, 1, 4)]
+
+
+def test_who_was_never_dialed_comes_before_who_was_whatever_the_priority() -> None:
+    priorities = {address(1): 9, address(2): 1}
+    found = Candidates(CandidateSettings(), Random(1), priorities.get)
+    found.add(address(1), "tracker", 0.0)
+    for now in (0.0, 10.0):
+        assert dial(found, now) == address(1)
+        found.given_up(address(1), now, 10.0)
+    found.add(address(2), "pex", 20.0)
+    assert [dial(found, 20.0) for _ in range(3)] == [address(2), address(1), None]
+
+
+def test_it_is_known_who_named_an_address_first() -> None:
+    found = candidates()
+    found.add(address(1), "tracker", 0.0, "http://one/announce")
+    found.add(address(2), "tracker", 0.0, "http://two/announce")
+    found.add(address(1), "pex", 0.0)
+    assert found.origin(address(1)) == ("tracker", "http://one/announce")
+    assert found.origin(address(9)) is None
+    assert (found.kept_of("tracker"), found.kept_of("pex")) == (2, 0)
+    found.ban(address(1).host, "bad")
+    assert found.kept_of("tracker") == 1
+
+
+def test_what_only_some_sources_named_can_be_forgotten() -> None:
+    found = candidates()
+    for number, source in enumerate(("tracker", "pex", "lsd", "pex", "pex"), 1):
+        found.add(address(number), source, 0.0)
+    found.add(address(4), "tracker", 0.0)
+    found.connecting(address(5))
+    found.forget(("pex", "lsd"))
+    assert found.known() == (address(1), address(4), address(5))
+
+
+def test_the_places_of_what_was_forgotten_do_not_pile_up() -> None:
+    found = candidates(max_kept=8)
+    for number in range(1000):
+        found.add(address(number), "tracker", 0.0)
+        assert found.next(0.0) is not None
+        assert len(found._queue) <= 32 and len(found._due) <= 34

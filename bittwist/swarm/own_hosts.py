@@ -1,0 +1,48 @@
+"""At which addresses others see us (BEP 24, and `yourip` of BEP 10): what most of them say, as any may lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from bittwist.address import Address
+from bittwist.swarm.priority import peer_priority
+
+MAX_VOICES = 64  # of each kind of network; the oldest are forgotten, as an address may change
+
+
+class OwnHosts:
+    """Our address on the internet and in private networks, for each family by itself. A host has one voice."""
+
+    def __init__(self, fixed: str | None = None) -> None:
+        """`fixed` is what the user says: nobody outvotes it."""
+        self._voices: dict[tuple[int, bool], dict[str, str]] = {}  # by family and reach: speaker, host
+        self._fixed = {_kind(ip_address(fixed)): fixed} if fixed is not None else {}
+
+    def told(self, host: str, by: str) -> None:
+        """The host `by` sees us at `host`. What it cannot see from where it is, is passed over."""
+        seen, speaker = ip_address(host), ip_address(by)
+        if _kind(seen) != _kind(speaker) or seen.is_unspecified or seen.is_multicast:
+            return
+        voices = self._voices.setdefault(_kind(seen), {})
+        voices.pop(by, None)
+        voices[by] = host
+        if len(voices) > MAX_VOICES:
+            del voices[next(iter(voices))]
+
+    def towards(self, host: str) -> str | None:
+        """Where `host` would see us; None where nobody of its kind has said so."""
+        kind = _kind(ip_address(host))
+        if kind in self._fixed:
+            return self._fixed[kind]
+        voices = self._voices.get(kind)
+        return Counter(voices.values()).most_common(1)[0][0] if voices else None
+
+    def priority(self, address: Address, port: int) -> int | None:
+        """The peer priority of an address (BEP 40); None where our own is not known. `port` is ours."""
+        ours = self.towards(address.host)
+        return peer_priority(Address(ours, port), address) if ours is not None else None
+
+
+def _kind(address: IPv4Address | IPv6Address) -> tuple[int, bool]:
+    return address.version, address.is_global
