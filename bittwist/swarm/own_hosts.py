@@ -1,4 +1,4 @@
-"""At which addresses others see us (BEP 24, and `yourip` of BEP 10): what most of them say, as any may lie."""
+"""At which addresses others see us (BEP 24; BEP 10, yourip): what most of them say, since any may lie."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_VOICES = 64  # of each kind of network; the oldest are forgotten, as an addr
 
 
 class OwnHosts:
-    """Our address on the internet and in private networks, for each family by itself. A host has one voice."""
+    """Our address on the internet and in private networks, for each family by itself. One host, one voice."""
 
     def __init__(self, fixed: str | None = None) -> None:
         """`fixed` is what the user says: nobody outvotes it."""
