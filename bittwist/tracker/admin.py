@@ -36,6 +36,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.server import Request
 
@@ -105,6 +106,10 @@ class Admin(Service):
     def store(self) -> ISwarmStore:
         return self._tracker.store
 
+    def forget(self, info_hash: bytes) -> Deferred[None] | None:
+        """Drop a swarm."""
+        return self._tracker.forget(info_hash)
+
     @property
     def statistics(self) -> Statistics:
         return self._tracker.statistics
@@ -133,7 +138,9 @@ class Admin(Service):
         """How much the store holds; StoreAway where it does not say."""
         if isinstance(self.store, MayBeAway) and not self.store.here:
             raise StoreAway
-        return await self._totals.answer()
+        held, browsers = await self._totals.answer(), self._tracker.browsers.totals()
+        # A swarm that only browsers are in is not among the torrents: they are the store's.
+        return Totals(held.torrents, held.seeds + browsers.seeds, held.leeches + browsers.leeches)
 
     async def status(self) -> Status:
         """How the tracker is doing."""

@@ -7,7 +7,7 @@ that says whose fault it is; MetainfoError, AccessError and StorageError are tol
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -114,11 +114,17 @@ def fields(body: bytes, known: Mapping[str, type]) -> dict[str, object]:
 
 
 class TorrentsApi:
-    """Torrents as JSON. A torrent that is blocked or removed loses its swarm at once."""
+    """Torrents as JSON. A torrent that is blocked or removed loses its swarm at once, by `forget`."""
 
-    def __init__(self, torrents: Torrents, store: ISwarmStore) -> None:
+    def __init__(
+        self,
+        torrents: Torrents,
+        store: ISwarmStore,
+        forget: Callable[[bytes], Deferred[None] | None] | None = None,
+    ) -> None:
         self._torrents = torrents
         self._store = store
+        self._forget = forget or store.forget
 
     async def list(self, after: str | None, count: int) -> Json:
         found = self._torrents.list(None if after is None else _info_hash(after).short, count)
@@ -176,7 +182,7 @@ class TorrentsApi:
         """Drop the swarms; where the store cannot, they expire by themselves, and that is told."""
         try:
             for info_hash in hashes:
-                dropped = self._store.forget(info_hash)
+                dropped = self._forget(info_hash)
                 if isinstance(dropped, Deferred):
                     await dropped
         except Exception:  # a store is a stranger's; what was asked for is written down all the same

@@ -131,6 +131,12 @@ class Tracker(Service):
             return info_hash if self._swarm_of is None else self._swarm_of(info_hash)
         return found
 
+    def forget(self, info_hash: bytes) -> Deferred[None] | None:
+        """Drop the swarm of this info hash, browsers among its peers."""
+        info_hash = self.swarm(info_hash)
+        self.browsers.forget(info_hash)
+        return self.store.forget(info_hash)
+
     def resource(self) -> IResource:
         """The tracker over HTTP, to mount in any Site: as its root, or as "announce" (and "scrape")."""
         from bittwist.tracker.resource import TrackerResource  # imports klein, which installs a reactor
