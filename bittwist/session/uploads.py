@@ -162,15 +162,17 @@ class Uploads:
                 continue
             found = self._store.chunk(index, begin, length)
             if found is None:
-                reading = Deferred.fromCoroutine(self._read(taker, asked, block))
+                # Where several ask there is always a read under way, and the cache is not for one alone.
+                then = asked.blocks if len(self._asked) == 1 and not asked.ahead else ()
+                reading = Deferred.fromCoroutine(self._read(taker, asked, block, then))
                 reading.addErrback(self._log_bug)
                 return
             within, start, end = index, found[0], found[0] + len(found[1])
 
-    async def _read(self, taker: Taker, asked: Asked, block: Block) -> None:
+    async def _read(self, taker: Taker, asked: Asked, block: Block, then: Iterable[Block]) -> None:
         asked.reading = True
         try:
-            view = await self._store.read(*block)
+            view = await self._store.read(*block, then)
         except StorageError as error:
             if not self._stopped:
                 self._storage_failed(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bittwist.errors import LocalProtocolError
 from bittwist.metainfo.geometry import Geometry
 
-SPARE = 8 << 20  # bytes of empty buffers kept for the next pieces; more would only be memory standing by
+SPARE = 16 << 20  # bytes of empty buffers kept: as much as may wait to be written, and is then free at once
 
 
 class Assembler:

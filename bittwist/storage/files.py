@@ -6,11 +6,10 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from zope.interface import implementer
 
@@ -25,8 +24,7 @@ from bittwist.storage.openfiles import OpenFiles
 Allocation = Literal["sparse", "full"]  # room as it is written, or all of it beforehand
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(NamedTuple):
     """Under which name a file is known to OpenFiles."""
 
     storage: int
@@ -140,12 +138,12 @@ class FileStorage:
     @contextmanager
     def _lent(self, file: int, *, writable: bool = False) -> Iterator[int]:
         """The open file, for as long as it is the one that is in the folder."""
-        path = self._folder.root / self._paths[file]
+        root, path = self._folder.root, self._paths[file]
         self._check_place()
         try:
-            with mapped(path), self._open_files.lend(*self._lease(file, writable)) as fd:
+            with mapped(root, path), self._open_files.lend(*self._lease(file, writable)) as fd:
                 if not os.fstat(fd).st_nlink:
-                    raise StorageError(str(path), "the file was removed")
+                    raise StorageError(str(root / path), "the file was removed")
                 yield fd
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError) and not writable:

@@ -107,14 +107,14 @@ class Folder:
 
 
 @contextmanager
-def mapped(path: Path | PurePosixPath) -> Iterator[None]:
+def mapped(path: Path, *below: PurePosixPath) -> Iterator[None]:
     """Turn what the system refuses into StorageError and DiskFull, with the path and the system's reason."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in _FULL:
-            raise DiskFull(str(path), reason) from error
+            raise DiskFull(str(path.joinpath(*below)), reason) from error
         if error.errno == errno.ELOOP:
             reason = "a symbolic link is in the way"
-        raise StorageError(str(path), reason) from error
+        raise StorageError(str(path.joinpath(*below)), reason) from error

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from ctypes import c_ubyte
 from threading import Lock
+from weakref import finalize
+
+SPARE = 4 << 20  # bytes of buffers kept for the next reads
 
 Key = tuple[Hashable, int, int]  # whose, index, begin
 
 
-class Chunk(bytearray):
-    """Bytes of a piece. Its room in the budget is given back when the last view of it is gone."""
-
-    memory: ReadMemory | None = None
-
-    def __del__(self) -> None:
-        if self.memory is not None:
-            self.memory.give_back(len(self))
-
-
 class ReadMemory:
-    """How many bytes of chunks may live: cached, being read, or held by a peer that is slow to take them."""
+    """How many bytes of chunks may live: cached, being read, or held by a peer that is slow to take them.
+
+    Buffers are used again: no zeros are written, and no pages touched for the first time, for each read.
+    """
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._lock = Lock()  # the last view of a chunk may go in any thread
+        self._spare: dict[int, list[bytearray]] = {}  # by size
+        self._spare_bytes = 0
         self.used = 0
 
     def take(self, size: int) -> bool:
@@ -39,12 +38,36 @@ class ReadMemory:
         with self._lock:
             self.used -= size
 
+    def buffer(self, size: int) -> bytearray:
+        """For bytes that room was reserved for; with anything in it."""
+        with self._lock:
+            spare = self._spare.get(size)
+            if not spare:
+                return bytearray(size)
+            self._spare_bytes -= size
+            return spare.pop()
+
+    def lend(self, buffer: bytearray) -> memoryview:
+        """A read-only view of a filled buffer, which is taken back when the last view is gone."""
+        # Nobody is told when the last view of a bytearray goes, but when this object goes with its last.
+        lent = (c_ubyte * len(buffer)).from_buffer(buffer)
+        finalize(lent, self._take_back, buffer).atexit = False
+        return memoryview(lent).cast("B").toreadonly()
+
+    def _take_back(self, buffer: bytearray) -> None:
+        size = len(buffer)
+        with self._lock:
+            self.used -= size
+            if self._spare_bytes + size <= SPARE:
+                self._spare_bytes += size
+                self._spare.setdefault(size, []).append(buffer)
+
 
 class ReadCache:
     """The chunks read last, up to `size` bytes, least recently used out first."""
 
     def __init__(self, size: int, budget: int) -> None:
-        self._size = size
+        self.size = size
         self._chunks: OrderedDict[Key, memoryview] = OrderedDict()
         self._bytes = 0
         self.memory = ReadMemory(budget)
@@ -59,7 +82,7 @@ class ReadCache:
         self.forget(key)
         self._chunks[key] = chunk
         self._bytes += len(chunk)
-        while self._bytes > self._size:
+        while self._bytes > self.size:
             self._evict()
 
     def reserve(self, size: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -10,8 +11,14 @@ from twisted.python.failure import Failure
 from bittwist.errors import LocalProtocolError
 from bittwist.metainfo.geometry import Geometry
 from bittwist.storage.interfaces import IStorage
-from bittwist.storage.readahead import Chunk, ReadCache
+from bittwist.storage.readahead import ReadCache
 from bittwist.storage.workers import Lane
+
+Block = tuple[int, int, int]  # index, begin, length
+
+MAX_AT_ONCE = (
+    4  # chunks read in one go: waking a thread and the reactor costs more than reading one from memory
+)
 
 
 @dataclass(slots=True)
@@ -21,6 +28,16 @@ class _Reader:
     answer: Deferred[memoryview]
     at: int
     length: int
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """What is being read at once, and who waits for bytes of it."""
+
+    index: int
+    start: int
+    size: int
+    readers: list[_Reader]
 
 
 class Reads:
@@ -38,6 +55,9 @@ class Reads:
         self._geometry = geometry
         self._cache = cache
         self._chunk = min(read_ahead, geometry.piece_length)
+        self._at_once = min(
+            MAX_AT_ONCE, cache.size // (2 * self._chunk)
+        )  # what is sent meanwhile stays cached
         self._reading: dict[tuple[int, int], list[_Reader]] = {}
 
     def chunk(self, index: int, begin: int, length: int) -> tuple[int, memoryview] | None:
@@ -56,16 +76,20 @@ class Reads:
         start, chunk = found
         return chunk[begin - start : begin - start + length]
 
-    def read(self, index: int, begin: int, length: int) -> Deferred[memoryview]:
-        """The bytes, read-only; StorageError if they cannot be read."""
+    def read(self, index: int, begin: int, length: int, then: Iterable[Block] = ()) -> Deferred[memoryview]:
+        """The bytes, read-only; StorageError if they cannot be read.
+
+        `then`: blocks that are likely to be read next; a few chunks are read in the same go. What keeps those
+        from being read is nobody's error yet.
+        """
         if not self._geometry.is_block(index, begin, length):
             return fail(LocalProtocolError(f"no {length} bytes at {begin} of piece {index}"))
         view = self.cached(index, begin, length)
         if view is not None:
             return succeed(view)
         start = begin - begin % self._chunk
+        size = self._size(index, start)
         readers = self._reading.get((index, start))
-        size = min(self._chunk, self._geometry.piece_size(index) - start)
         if begin + length > start + size:
             return self._exactly(index, begin, length)
         if readers is None and not self._cache.reserve(size):
@@ -74,7 +98,7 @@ class Reads:
         if readers is not None:
             readers.append(reader)
         else:
-            self._read_chunk(index, start, size, reader)
+            self._read_chunks(self._with_next(_Chunk(index, start, size, [reader]), then))
         return reader.answer
 
     def forget(self, index: int | None = None) -> None:
@@ -91,31 +115,58 @@ class Reads:
 
         return self._lane.submit(run)
 
-    def _read_chunk(self, index: int, start: int, size: int, first: _Reader) -> None:
+    def _with_next(self, first: _Chunk, blocks: Iterable[Block]) -> list[_Chunk]:
+        """`first`, and the next chunks with these blocks, where they are not in memory and it has room."""
+        chunks = [first]
+        seen = {(first.index, first.start)}
+        for index, begin, length in blocks:
+            start = begin - begin % self._chunk
+            if (index, start) in seen:
+                continue
+            if len(chunks) >= self._at_once:
+                break
+            seen.add((index, start))
+            if (index, start) in self._reading or self.chunk(index, begin, length) is not None:
+                continue
+            size = self._size(index, start)
+            if begin + length <= start + size and self._cache.reserve(size):
+                chunks.append(_Chunk(index, start, size, []))
+        return chunks
+
+    def _size(self, index: int, start: int) -> int:
+        return min(self._chunk, self._geometry.piece_size(index) - start)
+
+    def _read_chunks(self, chunks: Sequence[_Chunk]) -> None:
         memory = self._cache.memory
-        readers = self._reading[index, start] = [first]
+        for chunk in chunks:
+            self._reading[chunk.index, chunk.start] = chunk.readers
 
-        def run() -> memoryview:
+        def read(chunk: _Chunk) -> memoryview | Failure:
             try:
-                chunk = Chunk(size)
-                self._storage.read_into(index, start, memoryview(chunk))
+                buffer = memory.buffer(chunk.size)
+                self._storage.read_into(chunk.index, chunk.start, memoryview(buffer))
             except BaseException:
-                memory.give_back(size)
-                raise
-            chunk.memory = memory
-            return memoryview(chunk).toreadonly()
+                memory.give_back(chunk.size)
+                return Failure()
+            return memory.lend(buffer)
 
-        def done(result: memoryview | Failure) -> None:
-            if self._reading.get((index, start)) is readers:  # else it was forgotten meanwhile
-                del self._reading[index, start]
-                if isinstance(result, memoryview):
-                    self._cache.put((self, index, start), result)
-            for reader in readers:
-                if reader.answer.called:
-                    continue
-                if isinstance(result, memoryview):
-                    reader.answer.callback(result[reader.at : reader.at + reader.length])
-                else:
-                    reader.answer.errback(result)
+        def run() -> list[memoryview | Failure]:
+            return [read(chunk) for chunk in chunks]
 
-        self._lane.submit(run).addBoth(done)
+        def done(results: list[memoryview | Failure]) -> None:
+            for chunk, result in zip(chunks, results):
+                key = chunk.index, chunk.start
+                if self._reading.get(key) is chunk.readers:  # else it was forgotten meanwhile
+                    del self._reading[key]
+                    if isinstance(result, memoryview):
+                        self._cache.put((self, *key), result)
+            for chunk, result in zip(chunks, results):
+                for reader in chunk.readers:
+                    if reader.answer.called:
+                        continue
+                    if isinstance(result, memoryview):
+                        reader.answer.callback(result[reader.at : reader.at + reader.length])
+                    else:
+                        reader.answer.errback(result)
+
+        self._lane.submit(run).addCallback(done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +13,7 @@ from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.info import Info
 from bittwist.storage.checking import Check, Progress
 from bittwist.storage.interfaces import FileStamp, IStorage
-from bittwist.storage.reads import Reads
+from bittwist.storage.reads import Block, Reads
 from bittwist.storage.recording import Recording, begin
 from bittwist.storage.recovery import Plan, check_place, plan, strangers
 from bittwist.storage.resume import Journal, Journaled
@@ -134,13 +134,16 @@ class Store:
         """The bytes, read-only, if they are in memory."""
         return self._reads.cached(index, begin, length)
 
-    def read(self, index: int, begin: int, length: int) -> Deferred[memoryview]:
-        """Bytes of a piece that is right, read-only; StorageError if they cannot be read."""
+    def read(self, index: int, begin: int, length: int, then: Iterable[Block] = ()) -> Deferred[memoryview]:
+        """Bytes of a piece that is right, read-only; StorageError if they cannot be read.
+
+        `then`: blocks of such pieces that are likely to be read next.
+        """
         if self._recording is None:
             return fail(self._not_open())
         if index not in self.have:
             return fail(LocalProtocolError(f"piece {index} is not here to be read"))
-        return self._reads.read(index, begin, length)
+        return self._reads.read(index, begin, length, (block for block in then if block[0] in self.have))
 
     def check(self, index: int) -> Deferred[bool]:
         """Hash one piece again, because somebody says it is wrong; if it is, it is not `have` any more."""

@@ -9,6 +9,7 @@ from bittwist.session.statistics import Tally
 from bittwist.session.uploads import CHOKE_INTERVAL, MAX_ASKED, MAX_LOOKS, SEND_AHEAD, Uploads
 from bittwist.storage.disk import Disk, DiskSettings
 from bittwist.storage.memory import MemoryStorage
+from bittwist.storage.reads import MAX_AT_ONCE
 from bittwist.swarm.choker import PeerRates
 from tests.storage.fakes import FakeReactor
 from tests.storage.torrents import content_of, make_info
@@ -258,11 +259,11 @@ class Stopped(UploadsTestCase):
         self.assertEqual((self.peer.rejected, self.choker.looks), ([], 0))
 
     def test_a_read_that_is_under_way_ends_in_nothing(self):
-        self.ask(blocks_of(0, 1))
+        self.ask(blocks_of(*range(2 * MAX_AT_ONCE)))
         self.uploads.stop()
         self.settle()
         self.assertEqual(self.peer.given, [])
-        self.assertEqual(len(self.storage.reads), 1)
+        self.assertEqual(len(self.storage.reads), MAX_AT_ONCE)
 
     def test_a_read_that_fails_after_it_is_not_told(self):
         del self.storage._pieces[3]

@@ -10,6 +10,7 @@ from bittwist.storage.assembler import Assembler
 from bittwist.storage.disk import DiskSettings, Kept
 from bittwist.storage.files import FileStorage
 from bittwist.storage.memory import MemoryStorage
+from bittwist.storage.readahead import ReadMemory
 from bittwist.storage.resume import Journal
 from bittwist.storage.verifier import block_digests
 from tests.storage.cases import StoreTestCase
@@ -144,6 +145,36 @@ class Reading(StoreTestCase):
         for answer in [store.read(1, begin, 16384) for begin in (0, 16384)]:
             self.fail_with(answer, StorageError)
         self.assertEqual(self.disk.cache.memory.used, 0)
+
+    def test_what_is_likely_to_be_read_next_is_read_in_the_same_go(self) -> None:
+        self.settings = DiskSettings(read_cache=4 * 32768)
+        self.boot()
+        store, storage = self.seed()
+        then = [(0, 16384, 16384), (2, 0, 16384), (2, 16384, 16384), (1, 0, 16384)]
+        self.assertEqual(self.fire(store.read(0, 0, 16384, then)), self.pieces[0][:16384])
+        self.assertEqual(store.cached(2, 0, 16384), self.pieces[2][:16384])
+        self.assertIsNone(store.cached(1, 0, 16384), "half the cache is for what is being sent")
+        self.assertEqual(storage.reads, 2)
+
+    def test_what_is_read_ahead_in_vain_fails_nobody(self) -> None:
+        store, storage = self.seed()
+        del storage._pieces[1]
+        self.assertEqual(self.fire(store.read(0, 0, 16384, [(1, 0, 16384)])), self.pieces[0][:16384])
+        self.assertEqual(self.disk.cache.memory.used, 32768)
+        self.fail_with(store.read(1, 0, 16384), StorageError)
+
+    def test_a_buffer_is_used_again_only_when_its_last_view_is_gone(self) -> None:
+        memory = ReadMemory(8)
+        self.assertTrue(memory.take(4) and memory.take(4))
+        first = memory.buffer(4)
+        whole = memory.lend(first)
+        part = whole[1:3]
+        del whole
+        self.assertIsNot(memory.buffer(4), first)
+        self.assertEqual(memory.used, 8)
+        del part
+        self.assertEqual(memory.used, 4)
+        self.assertIs(memory.buffer(4), first)
 
     def test_a_piece_that_is_not_here_is_not_read(self) -> None:
         store = self.started(MemoryStorage(self.info))
