@@ -57,6 +57,7 @@ class Exchange:
 
     def __init__(self, now: float) -> None:
         self.due_at = now + GATHERING
+        self.behind = False  # there is more to tell with the next message, whether or not anything changes
         self._told: dict[Address, None] = {}
         self._parted = 0  # the number of the latest parted one that was told
         self._early = float(MAX_EARLY)  # messages the peer may send now, besides the one that is due
@@ -92,6 +93,7 @@ class Exchange:
                 ]
         del added[MAX_CONTACTS:]
         self._parted = parted.number
+        self.behind = MAX_CONTACTS in (len(added), len(dropped)) or any(c.address not in live for c in added)
         if not added and not dropped:
             return None
         for address in dropped:

@@ -186,6 +186,11 @@ class Conversation:
         return self.peer.address.host
 
     @property
+    def outgoing(self) -> bool:
+        """It was dialed by us."""
+        return self.peer.outgoing
+
+    @property
     def standing(self) -> Standing:
         """Choke and interest, both ways."""
         standing = self.peer.standing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -14,9 +15,14 @@ from bittwist.metainfo.geometry import Geometry
 from bittwist.session import metadata
 from bittwist.session.conversation import Conversation
 from bittwist.session.downloads import Downloads
+from bittwist.session.introductions import NAME as PEX
+from bittwist.session.introductions import OUR_ID as PEX_ID
+from bittwist.session.introductions import Introductions
+from bittwist.session.ranks import Ranks
 from bittwist.session.settings import SessionSettings
 from bittwist.session.uploads import MAX_ASKED, Uploads
-from bittwist.swarm.candidates import Candidates
+from bittwist.swarm.candidates import Candidates, Source
+from bittwist.swarm.own_hosts import OwnHosts
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.wire import messages as m
 from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
@@ -33,6 +39,13 @@ class BothSeeds(SessionError):
 
     def __init__(self) -> None:
         super().__init__("both are seeds")
+
+
+class Outranked(SessionError):
+    """There are enough peers, and another one has a higher priority (BEP 40)."""
+
+    def __init__(self) -> None:
+        super().__init__("enough peers, and others come before this one")
 
 
 class Limits(Protocol):
@@ -64,11 +77,20 @@ class Peers:
     uploads once the pieces are checked.
     """
 
-    def __init__(self, around: Around, candidates: Candidates) -> None:
+    def __init__(
+        self,
+        around: Around,
+        candidates: Candidates,
+        own_hosts: OwnHosts | None = None,
+    ) -> None:
         self._clock = around.clock
         self._around = around
         self._candidates = candidates
+        self._own_hosts = own_hosts if own_hosts is not None else OwnHosts()
+        self._ranks = Ranks(self._own_hosts, around.port)
         self._talks: dict[int, Conversation] = {}
+        self._outranked: set[int] = set()  # keys of those that are being parted from for another
+        self._fetched: Counter[Source] = Counter()  # payload bytes of peers that are gone, by who named them
         self._geometry: Geometry | None = None
         self._raw_info: bytes | None = None
         self._downloads: Downloads | None = None
@@ -77,10 +99,12 @@ class Peers:
         self._paused = False
         self._gone: list[Deferred[None]] = []
         self.fetch: metadata.MetadataFetch | None = None
+        self.introductions: Introductions | None = None  # while peer exchange is on: see `introduce`
+        self._introduced = False  # peer exchange was on, and has to be taken back when it is off
         self.wants_peers: Callable[[], None] = lambda: None  # told when a connection is gone
 
     def __len__(self) -> int:
-        return len(self._talks)
+        return len(self._talks) - len(self._outranked)
 
     def __iter__(self) -> Iterator[Conversation]:
         return iter(tuple(self._talks.values()))
@@ -127,6 +151,29 @@ class Peers:
             if talk.host == host:
                 talk.close(RemoteProtocolError(reason))
 
+    def introduce(self, introductions: Introductions | None) -> None:
+        """Turn peer exchange on, or off; those who are here are told."""
+        if introductions is self.introductions:
+            return
+        self.introductions = introductions
+        self._introduced = self._introduced or introductions is not None
+        for talk in self:
+            if introductions is not None:
+                introductions.met(talk, self._clock.seconds())
+            self._restate(talk)
+
+    def fetched(self) -> Counter[Source]:
+        """Payload bytes by who named the peers that they came from; "incoming" are those who dialed us."""
+        fetched = Counter(self._fetched)
+        for talk in self._talks.values():
+            fetched[self._source_of(talk)] += talk.downloaded
+        return fetched
+
+    def part(self, reason: SessionError) -> None:
+        """End every conversation that there is now; others may begin."""
+        for talk in self:
+            talk.close(reason)
+
     def meet(self) -> None:
         """Let peers in, until `close`."""
         self._meeting = True
@@ -165,6 +212,8 @@ class Peers:
     def tick(self, now: float) -> None:
         if self.fetch is not None:
             self.fetch.tick(now)
+        if self.introductions is not None:
+            self.introductions.tick(now)
         for talk in self:
             talk.tick(now)
 
@@ -179,8 +228,6 @@ class Peers:
             return SessionError("not running")
         if self._candidates.banned(talk.host):
             return SessionError("banned")
-        if not self._around.limits.room_for_peer(len(self._talks)):
-            return SessionError("enough peers")
         of_host = sum(1 for other in self._talks.values() if other.host == talk.host)
         twin = self._twin(talk)
         if twin is not None:
@@ -194,11 +241,28 @@ class Peers:
             twin.close(SessionError("connected already"))
         elif of_host >= self._around.settings().max_peers_per_host:
             return SessionError("enough peers of that host")
+        elif not self._around.limits.room_for_peer(len(self)) and not self._make_room(talk):
+            return SessionError("enough peers")
         self._talks[talk.key] = talk
         self._came_by(talk, talk)
+        if self.introductions is not None:
+            self.introductions.met(talk, self._clock.seconds())
         if self._paused:
             talk.peer.pause()
         return None
+
+    def _make_room(self, talk: Conversation) -> bool:
+        """Part from one who comes after `talk`, if there is one."""
+        staying = [other for other in self._talks.values() if other.key not in self._outranked]
+        weakest = self._ranks.outranked(talk, staying, self._clock.seconds())
+        if weakest is not None:
+            self._outranked.add(weakest.key)
+            weakest.close(Outranked())
+        return weakest is not None
+
+    def _source_of(self, talk: Conversation) -> Source:
+        origin = self._candidates.origin(talk.dialed[0]) if talk.dialed else None
+        return origin if origin is not None else ("incoming", "")
 
     def _came_by(self, talk: Conversation, dialed: Conversation) -> None:
         """While `talk` lasts there is no need to dial its peer where `dialed` has found it."""
@@ -237,14 +301,17 @@ class Peers:
             greeting.append(m.HaveNone())
         assert talk.peer.remote is not None
         if talk.peer.remote.extended:
-            greeting.append(m.Extended(EXTENDED_HANDSHAKE, self._extension_handshake(talk, have).encode()))
+            greeting.append(self._extension_handshake(talk, have))
         if self._downloads is not None:
             self._exchange_with(talk)
         return greeting
 
-    def _extension_handshake(self, talk: Conversation, have: Bitfield | None) -> ExtensionHandshake:
-        return ExtensionHandshake(
-            m={metadata.NAME: metadata.OUR_ID},
+    def _extension_handshake(self, talk: Conversation, have: Bitfield | None) -> m.Extended:
+        offered = {metadata.NAME: metadata.OUR_ID}
+        if self._introduced:
+            offered[PEX] = PEX_ID if self.introductions is not None else 0
+        handshake = ExtensionHandshake(
+            m=offered,
             version=self._around.version,
             reqq=MAX_ASKED,
             port=self._around.port() or None,
@@ -252,6 +319,14 @@ class Peers:
             metadata_size=len(self._raw_info) if self._raw_info is not None else None,
             upload_only=have is not None and have.complete,
         )
+        return m.Extended(EXTENDED_HANDSHAKE, handshake.encode())
+
+    def _restate(self, talk: Conversation) -> None:
+        """Send the extension handshake again: all of it, since not everybody adds them up (BEP 10)."""
+        assert talk.peer.remote is not None
+        if talk.peer.remote.extended:
+            have = self._downloads.have if self._downloads is not None else None
+            talk.send_extended(self._extension_handshake(talk, have))
 
     def _exchange_with(self, talk: Conversation) -> None:
         assert self._downloads is not None and talk.has is not None
@@ -260,9 +335,15 @@ class Peers:
     def extended(self, talk: Conversation, message: m.Extended) -> None:
         now = self._clock.seconds()
         if message.identifier == EXTENDED_HANDSHAKE:
+            if talk.extensions is not None and talk.extensions.yourip is not None:
+                self._own_hosts.told(talk.extensions.yourip, by=talk.host)
+            if self.introductions is not None:
+                self.introductions.met(talk, now)
             if self.fetch is not None:
                 self.fetch.joined(talk, now)
             self._part_if_seeds(talk)
+        elif message.identifier == PEX_ID and self.introductions is not None:
+            self.introductions.received(talk, message.payload, now, seeding=self._is_seed)
         elif message.identifier == metadata.OUR_ID:
             told = metadata.read(message.payload)
             if isinstance(told, MetadataRequest):
@@ -326,6 +407,11 @@ class Peers:
         now = self._clock.seconds()
         if self._talks.pop(talk.key, None) is None:
             return
+        self._outranked.discard(talk.key)
+        self._fetched[self._source_of(talk)] += talk.downloaded
+        if self.introductions is not None:
+            parted = isinstance(reason, (BothSeeds, Outranked))
+            self.introductions.left(talk, as_good_as_others=parted)
         for address in talk.dialed:
             if isinstance(reason, SessionError):
                 seeds = isinstance(reason, BothSeeds) and self._is_seed
