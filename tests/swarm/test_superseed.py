@@ -1,5 +1,6 @@
 """What a superseeding seed reveals: to whom, when, and when no more (BEP 16)."""
 
+from itertools import chain
 from random import Random
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_piece_seen_at_another_before_its_receiver_shows_it_counts_too():
 
 def test_what_a_peer_has_besides_changes_nothing():
     seed = Seed(3)
-    other = next(index for index in range(8) if index not in sum(seed.told.values(), []))
+    other = next(index for index in range(8) if index not in chain(*seed.told.values()))
     assert seed.have(1, other) == [] and seed.have(2, other) == []
 
 

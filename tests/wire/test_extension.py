@@ -22,8 +22,11 @@ handshakes = st.builds(
     reqq=st.none() | st.integers(1, 1 << 16),
     port=st.none() | st.integers(1, 65535),
     yourip=st.none() | st.ip_addresses().map(str),
+    ipv4=st.none() | st.ip_addresses(v=4).map(str),
+    ipv6=st.none() | st.ip_addresses(v=6).map(str),
     metadata_size=st.none() | st.integers(1, MAX_METADATA),
-    upload_only=st.booleans(),
+    upload_only=st.none() | st.booleans(),
+    complete_ago=st.none() | st.integers(0, extension.MAX_AGO),
 )
 
 
@@ -81,6 +84,24 @@ def test_a_queue_length_that_cannot_be_is_as_if_missing(reqq):
 @pytest.mark.parametrize("yourip", [b"", b"\x7f\0\0", bytes(5), bytes(17), 1])
 def test_an_address_of_a_wrong_length_is_as_if_missing(yourip):
     assert decoded(yourip=yourip).yourip is None
+
+
+@pytest.mark.parametrize("fields", [{"ipv4": bytes(16)}, {"ipv6": bytes(4)}, {"ipv4": 1}, {"ipv6": b""}])
+def test_an_own_address_of_the_other_family_is_as_if_missing(fields):
+    assert decoded(**fields) == ExtensionHandshake()
+
+
+@pytest.mark.parametrize("ago", [-1, b"5", extension.MAX_AGO + 1])
+def test_a_last_whole_copy_at_no_time_is_as_if_missing(ago):
+    assert decoded(complete_ago=ago).complete_ago is None
+
+
+def test_a_later_handshake_that_does_not_speak_of_uploading_only_changes_nothing_of_it():
+    first = ExtensionHandshake(upload_only=True, ipv6="2001:db8::1", complete_ago=3)
+    assert first.updated(decoded(reqq=9)) == ExtensionHandshake(
+        reqq=9, upload_only=True, ipv6="2001:db8::1", complete_ago=3
+    )
+    assert first.updated(decoded(upload_only=0)).upload_only is False
 
 
 def test_parts_of_a_wrong_type_do_not_spoil_the_others():
