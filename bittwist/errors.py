@@ -73,11 +73,21 @@ class NetworkError(BitTwistError):
 
 
 class FetchError(NetworkError):
-    """An HTTP fetch failed; `status` is the HTTP status where an answer came."""
+    """An HTTP fetch failed; `status` is the HTTP status where an answer came.
 
-    def __init__(self, target: str, reason: str, status: int | None = None) -> None:
+    `retry_in` is how many seconds the server wants to be left alone, where it said so.
+    """
+
+    def __init__(
+        self, target: str, reason: str, status: int | None = None, retry_in: float | None = None
+    ) -> None:
         super().__init__(target, reason)
         self.status = status
+        self.retry_in = retry_in
+
+
+class RangeRefused(FetchError):
+    """The server has not what was asked for, or does not give ranges: asking again is of no use."""
 
 
 class StorageError(BitTwistError):

@@ -20,7 +20,13 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HostnameCachingHTTPSPolicy, ResponseFailed
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HostnameCachingHTTPSPolicy,
+    HTTPConnectionPool,
+    ResponseFailed,
+)
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
@@ -28,15 +34,15 @@ from twisted.web.iweb import IPolicyForHTTPS, IResponse
 from bittwist import __version__
 from bittwist.errors import FetchError, NetworkError
 from bittwist.net.inflate import BadBody, Body
-from bittwist.net.line import Line, TlsWhereAsked
-from bittwist.net.policy import Network, NetworkReactor, reason_of
+from bittwist.net.line import Heard, Line, TlsWhereAsked
+from bittwist.net.policy import Network, NetworkReactor, Permit, reason_of
 from bittwist.net.urls import Purpose, Reach, Url, address_refusal, url_refusal
 
 __all__ = ["HttpClient", "HttpResponse", "HttpSettings", "Purpose"]
 
 MAX_HOPS = 5  # redirects followed; nobody honest needs more
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})  # stay with their origin
 
 
@@ -59,6 +65,40 @@ class HttpResponse:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all requests of one client go out with."""
+
+    reactor: NetworkReactor
+    network: Network
+    settings: HttpSettings
+    tls: IPolicyForHTTPS
+
+    def line(self, url: Url, permit: Permit, heard: Heard | None = None) -> Line:
+        return Line(self.network, url, permit, self.settings.connect_timeout, heard)
+
+    def agent(self, line: Line, pool: HTTPConnectionPool | None = None) -> Agent:
+        """What sends one request over that line, or over one that the pool has kept."""
+        endpoints = TlsWhereAsked(self.reactor, line, self.tls)
+        agent: Agent = Agent.usingEndpointFactory(self.reactor, endpoints, pool)
+        return agent
+
+    def headers(self, url: Url, home: Url, encoding: str, more: Mapping[str, str]) -> Headers:
+        """The head of a request that began at `home`: secrets stay with that origin."""
+        headers = Headers()
+        headers.setRawHeaders("Host", [url.authority])
+        headers.setRawHeaders("User-Agent", [self.settings.user_agent])
+        headers.setRawHeaders("Accept-Encoding", [encoding])
+        at_home = url.origin == home.origin
+        if at_home and home.credentials is not None:
+            token = b64encode(home.credentials.encode()).decode("ascii")
+            headers.setRawHeaders("Authorization", [f"Basic {token}"])
+        for name, value in more.items():
+            if at_home or name.lower() not in _SECRET_HEADERS:
+                headers.setRawHeaders(name, [value])
+        return headers
+
+
 class HttpClient:
     """Fetches over http and https, and fails only with FetchError."""
 
@@ -71,12 +111,9 @@ class HttpClient:
         trust: Sequence[Certificate] | None = None,
     ) -> None:
         """`trust` replaces the platform's certificate authorities; certificates are always checked."""
-        self._reactor = reactor
-        self._network = network
-        self._settings = settings
         roots = platformTrust() if trust is None else trustRootFromCertificates(trust)
-        checked = BrowserLikePolicyForHTTPS(roots)
-        self._tls = HostnameCachingHTTPSPolicy(checked)
+        tls = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS(roots))
+        self.means = Means(reactor, network, settings, tls)
         self._room = DeferredSemaphore(settings.max_concurrent)
 
     def get(
@@ -98,11 +135,11 @@ class HttpClient:
             first = Url.parse(url)
         except ValueError as problem:
             return fail(FetchError(_shown(url), str(problem)))
-        fetch = _Fetch(self._reactor, self._network, self._settings, self._tls, first, purpose, limit)
+        fetch = _Fetch(self.means, first, purpose, limit)
 
         def begin() -> Deferred[HttpResponse]:
             return _within(
-                self._reactor,
+                self.means.reactor,
                 deadline,
                 str(first),
                 Deferred.fromCoroutine(fetch.run(dict(headers), any_status)),
@@ -114,20 +151,8 @@ class HttpClient:
 class _Fetch:
     """One fetch over its hops."""
 
-    def __init__(
-        self,
-        reactor: NetworkReactor,
-        network: Network,
-        settings: HttpSettings,
-        tls: IPolicyForHTTPS,
-        url: Url,
-        purpose: Purpose,
-        limit: int,
-    ) -> None:
-        self._reactor = reactor
-        self._network = network
-        self._settings = settings
-        self._tls = tls
+    def __init__(self, means: Means, url: Url, purpose: Purpose, limit: int) -> None:
+        self._means = means
         self._first = url
         self._purpose = purpose
         self._limit = limit
@@ -142,7 +167,7 @@ class _Fetch:
             seen.add(str(url))
             answer = await self._ask(url, headers, hop)
             location = answer.headers.get("location")
-            if answer.status not in _REDIRECTS or location is None:
+            if answer.status not in REDIRECTS or location is None:
                 if not (any_status or 200 <= answer.status < 300):
                     raise FetchError(answer.url, f"HTTP status {answer.status}", answer.status)
                 return answer
@@ -157,15 +182,14 @@ class _Fetch:
         refusal = url_refusal(url, self._purpose)
         if refusal is not None:
             raise FetchError(str(url), refusal)
-        line = Line(
-            self._network,
-            url,
-            lambda host: address_refusal(host, url, self._purpose, hop=hop, was_global=self._was_global),
-            self._settings.connect_timeout,
+        line = self._means.line(
+            url, lambda host: address_refusal(host, url, self._purpose, hop=hop, was_global=self._was_global)
         )
-        agent = Agent.usingEndpointFactory(self._reactor, TlsWhereAsked(self._reactor, line, self._tls))
+        # A byte range is one of the file, not of its encoding.
+        encoding = "identity" if self._purpose is Purpose.WEB_SEED else "gzip, deflate"
+        head = self._means.headers(url, self._first, encoding, headers)
         try:
-            response = await agent.request(b"GET", str(url).encode("ascii"), self._headers(url, headers))
+            response = await self._means.agent(line).request(b"GET", str(url).encode("ascii"), head)
             line.answered()
             answer = await self._read(url, response)
         except NetworkError as problem:
@@ -173,38 +197,28 @@ class _Fetch:
         except BadBody as problem:
             raise FetchError(str(url), str(problem)) from problem
         except ResponseFailed as problem:
-            raise FetchError(str(url), line.complaint or _why(problem)) from problem
+            raise FetchError(str(url), line.complaint or why_failed(problem)) from problem
         finally:
             line.cut()
         self._was_global = self._was_global or line.reached is Reach.GLOBAL
         return answer
 
-    def _headers(self, url: Url, extra: dict[str, str]) -> Headers:
-        headers = Headers()
-        headers.setRawHeaders("Host", [url.authority])
-        headers.setRawHeaders("User-Agent", [self._settings.user_agent])
-        plain = self._purpose is Purpose.WEB_SEED  # a byte range is one of the file, not of its encoding
-        headers.setRawHeaders("Accept-Encoding", ["identity" if plain else "gzip, deflate"])
-        at_home = url.origin == self._first.origin
-        if at_home and self._first.credentials is not None:
-            token = b64encode(self._first.credentials.encode()).decode("ascii")
-            headers.setRawHeaders("Authorization", [f"Basic {token}"])
-        for name, value in extra.items():
-            if at_home or name.lower() not in _SECRET_HEADERS:
-                headers.setRawHeaders(name, [value])
-        return headers
-
     async def _read(self, url: Url, response: IResponse) -> HttpResponse:
-        headers = {
-            name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
-            for name, values in response.headers.getAllRawHeaders()
-        }
+        headers = headers_of(response)
         status = int(response.code)
-        if status in _REDIRECTS and "location" in headers:
+        if status in REDIRECTS and "location" in headers:
             return HttpResponse(status, headers, b"", str(url))  # nobody reads what a redirect says
         body = Body(headers.get("content-encoding", ""), self._limit)
         await collect(response, body.add)
         return HttpResponse(status, headers, body.finish(), str(url))
+
+
+def headers_of(response: IResponse) -> dict[str, str]:
+    """The header of a response, names in lower case."""
+    return {
+        name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+        for name, values in response.headers.getAllRawHeaders()
+    }
 
 
 def _within(
@@ -222,7 +236,7 @@ def _as_fetch_error(failure: Failure, target: str) -> NoReturn:
     failure.raiseException()
 
 
-def _why(problem: ResponseFailed) -> str:
+def why_failed(problem: ResponseFailed) -> str:
     """What went wrong below HTTP, in a person's words."""
     for failure in problem.reasons:
         cause = failure.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -10,6 +11,7 @@ from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
+    IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
 )
@@ -21,19 +23,30 @@ from zope.interface import implementer
 from bittwist.net.policy import Network, NetworkReactor, Permit
 from bittwist.net.urls import Reach, Url, reach
 
+Heard = Callable[[int], None]
+"""Told of bytes that came over the wire."""
+
 MAX_HEAD = 128 << 10  # bytes before a response is known: its headers, and TLS's certificates
 
 
 @implementer(IStreamClientEndpoint)
 class Line:
-    """An endpoint that connects once, to an address of the URL's host that `permit` allows."""
+    """An endpoint that connects once, to an address of the URL's host that `permit` allows.
 
-    def __init__(self, network: Network, url: Url, permit: Permit, timeout: float) -> None:
+    `host` is that address, `reached` where it leads.
+    """
+
+    def __init__(
+        self, network: Network, url: Url, permit: Permit, timeout: float, heard: Heard | None = None
+    ) -> None:
         self._network = network
         self._url = url
         self._permit = permit
         self._timeout = timeout
         self._wire: _Wire | None = None
+        self._held = False
+        self.heard = heard
+        self.host: str | None = None
         self.reached: Reach | None = None
         self.complaint: str | None = None  # why we cut the connection ourselves
 
@@ -46,16 +59,30 @@ class Line:
     def _refusal(self, host: str) -> str | None:
         refusal = self._permit(host)
         if refusal is None:
+            self.host = host
             self.reached = reach(host)  # addresses are tried in turn: the last one asked about answers
         return refusal
 
     def opened(self, wire: _Wire) -> None:
         self._wire = wire
+        if self._held:
+            wire.hold(True)
+
+    def asked(self) -> None:
+        """Another request goes over the same connection."""
+        if self._wire is not None:
+            self._wire.head_left = MAX_HEAD
 
     def answered(self) -> None:
         """The head is over; whoever reads the body bounds it."""
         if self._wire is not None:
             self._wire.head_left = math.inf
+
+    def hold(self, held: bool) -> None:
+        """Read nothing while `held`."""
+        self._held = held
+        if self._wire is not None:
+            self._wire.hold(held)
 
     def cut(self, complaint: str | None = None) -> None:
         """Close at once, whatever is under way."""
@@ -69,8 +96,33 @@ class _Wire(ProtocolWrapper):
 
     factory: _Wires
     head_left: float = MAX_HEAD
+    _held = False  # by us
+    _paused = False  # by the protocol above
+
+    def hold(self, held: bool) -> None:
+        self._held = held
+        self._turn()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+        self._turn()
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._turn()
+
+    def _turn(self) -> None:
+        if self.transport is None:
+            return
+        producer = IPushProducer(self.transport)
+        if self._held or self._paused:
+            producer.pauseProducing()
+        else:
+            producer.resumeProducing()
 
     def dataReceived(self, data: bytes) -> None:
+        if self.factory.line.heard is not None:
+            self.factory.line.heard(len(data))
         self.head_left -= len(data)
         super().dataReceived(data)  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self.head_left < 0:

@@ -10,7 +10,7 @@ from bittwist.net.throttle import UNLIMITED, Allowance
 class Reading:
     """The tap of one connection. What was read is charged afterwards; a debt closes the tap until paid."""
 
-    def __init__(self, transport: ITransport, allowance: Allowance) -> None:
+    def __init__(self, transport: ITransport | IPushProducer, allowance: Allowance) -> None:
         self._producer: IPushProducer | None = IPushProducer(transport, None)
         self._allowance = allowance
         self._paused = False

@@ -23,6 +23,7 @@ from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
 from bittwist.session.statistics import Tally
 from bittwist.session.surroundings import Surroundings
+from bittwist.session.webseeds import WebSeeds
 from bittwist.session.winding import Winding
 
 
@@ -54,7 +55,13 @@ class Course:
     _log = Logger()
 
     def __init__(
-        self, around: Surroundings, subject: Subject, peers: Peers, dialing: Dialing, announcer: Announcer
+        self,
+        around: Surroundings,
+        subject: Subject,
+        peers: Peers,
+        dialing: Dialing,
+        announcer: Announcer,
+        web_seeds: WebSeeds,
     ) -> None:
         self.life = Life()
         self.content: Content | None = None
@@ -66,6 +73,7 @@ class Course:
         self._peers = peers
         self._dialing = dialing
         self._announcer = announcer
+        self._web_seeds = web_seeds
         self._facts = lifecycle(self.life)
         self._winding = Winding()
         self._beginning: Deferred[None] | None = None
@@ -177,6 +185,7 @@ class Course:
             case State.WAITING:
                 if self.exchanging and self.content is not None:
                     self.content.downloads.stop()
+                    self._web_seeds.stop()
                 self._retrying = self._clock.callLater(self._around.settings().retry_after, self.retry)
             case State.FAILED | State.STOPPED:
                 self._end()
@@ -229,8 +238,10 @@ class Course:
             self._announcer.completed()
         if content.complete:
             content.downloads.stop()
+            self._web_seeds.stop()
         else:
             content.downloads.start()
+            self._web_seeds.start(content.info, content.downloads)
         self._meet_peers()
 
     def _meet_peers(self) -> None:
@@ -248,6 +259,7 @@ class Course:
             self.exchanging = False
             content.downloads.stop()
             content.uploads.stop()
+            self._web_seeds.stop()
             self._peers.close(SessionError("the torrent is checked or stopped"))
         if content is not None:
             self._last = (content.pieces_done, content.bytes_done)
@@ -287,6 +299,7 @@ class Course:
         now = self._clock.seconds()
         self._subject.tick(now)
         self._peers.tick(now)
+        self._web_seeds.tick(now)
         if self.exchanging and self.content is not None:
             self.content.downloads.tick()
             self.content.uploads.tick()

@@ -114,12 +114,13 @@ class Downloads:
 
     # What sources say of themselves
 
-    def joined(self, source: BlockSource, has: Bitfield) -> None:
+    def joined(self, source: BlockSource, has: Bitfield, *, in_rows: bool = False) -> None:
+        """It has these pieces; with `in_rows` it is best asked for pieces that follow one another."""
         self._sources[source.key] = source
         self._hosts[source.key] = source.host
         if len(self._hosts) > MAX_HOSTS:
             del self._hosts[next(iter(self._hosts))]
-        self._picker.joined(source.key, has)
+        self._picker.joined(source.key, has, in_rows=in_rows)
         self.review(source)
 
     def have_announced(self, source: BlockSource, index: int) -> None:
@@ -157,6 +158,13 @@ class Downloads:
         if count >= MAX_REJECTS and source.key not in self._resting:
             self._resting[source.key] = self._clock.seconds() + REST
         self._ask_the_idle(but=source.key)
+
+    def gave_up(self, source: BlockSource, blocks: Sequence[Block]) -> None:
+        """These will not come of what was asked of it."""
+        owed = [block for block in blocks if source.pipeline.rejected(*block)]
+        if owed:
+            self._picker.released(source.key, owed)
+            self._ask_the_idle(but=source.key)
 
     def review(self, source: BlockSource) -> None:
         """A source may have become interesting: say so, and ask it for blocks."""

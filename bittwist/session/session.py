@@ -121,6 +121,7 @@ class Session(Service):
             clock=reactor,
             settings=lambda: self.settings,
             connector=self._connector,
+            http=self._fetch,
             disk=self._disk,
             random=self._random,
             peer_id=self.peer_id,

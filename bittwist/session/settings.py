@@ -11,6 +11,7 @@ from bittwist.net.http import HttpSettings
 from bittwist.net.policy import NetworkSettings
 from bittwist.peer.connector import HALF_OPEN_LIMIT
 from bittwist.peer.settings import PeerSettings
+from bittwist.peer.webseed import WebSeedSettings
 from bittwist.storage.disk import DiskSettings
 from bittwist.swarm.candidates import CandidateSettings
 from bittwist.swarm.choker import ChokerSettings
@@ -50,3 +51,4 @@ class SessionSettings:
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     announcer: AnnouncerSettings = field(default_factory=AnnouncerSettings)
+    web_seeds: WebSeedSettings = field(default_factory=WebSeedSettings)

@@ -58,6 +58,7 @@ class TorrentStatistics:
     peers: int
     seeds: int
     known_peers: int
+    web_seeds: int = 0  # that are being fetched from
 
     @property
     def complete(self) -> bool:

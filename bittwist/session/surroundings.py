@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from bittwist.discovery.announcer import Announcer
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
+from bittwist.net.http import HttpClient
 from bittwist.peer.connector import Connector
 from bittwist.session.observe import Happening
 from bittwist.session.peers import Limits
@@ -31,6 +32,7 @@ class Surroundings:
     clock: IReactorTime
     settings: Callable[[], SessionSettings]
     connector: Connector
+    http: HttpClient
     disk: Disk
     random: Random
     peer_id: bytes

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from twisted.internet.defer import Deferred
 
@@ -13,6 +15,7 @@ from bittwist.errors import MetainfoError, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.metainfo.urls import web_seed_urls
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
@@ -24,6 +27,7 @@ from bittwist.session.peers import Peers
 from bittwist.session.state import SavedTorrent
 from bittwist.session.statistics import PeerStatistics, Tally, TorrentStatistics
 from bittwist.session.surroundings import Surroundings
+from bittwist.session.webseeds import WebSeeds, WebSeedStatus
 from bittwist.swarm.candidates import Candidates
 from bittwist.swarm.rate import Rate
 
@@ -57,7 +61,11 @@ class Torrent:
         )
         self._peers.wants_peers = self._dialing.dial
         self._announcer = around.announcer(self)
-        self._course = Course(around, self, self._peers, self._dialing, self._announcer)
+        self._web_seeds = WebSeeds(around)
+        self._web_seeds.add(saved.source.web_seeds)
+        if isinstance(saved.source, Metainfo):
+            self._web_seeds.add(saved.source.http_seeds, by_piece=True)
+        self._course = Course(around, self, self._peers, self._dialing, self._announcer, self._web_seeds)
         if isinstance(saved.source, Metainfo):
             self._know(saved.source.info)
 
@@ -142,6 +150,7 @@ class Torrent:
             peers=len(self._peers),
             seeds=self._peers.seeds,
             known_peers=len(self._candidates),
+            web_seeds=self._web_seeds.working,
         )
 
     def peers(self) -> tuple[PeerStatistics, ...]:
@@ -150,6 +159,10 @@ class Torrent:
 
     def trackers(self) -> tuple[TrackerStatus, ...]:
         return self._announcer.statuses()
+
+    def web_seeds(self) -> tuple[WebSeedStatus, ...]:
+        """In the order they were added, those of BEP 17 behind those of BEP 19."""
+        return self._web_seeds.statuses()
 
     def saved(self) -> SavedTorrent:
         """What is kept of it across a restart."""
@@ -197,6 +210,26 @@ class Torrent:
     def add_peers(self, addresses: Iterable[Address], source: str = "manual") -> None:
         self._dialing.found(addresses, source)
 
+    def add_web_seed(self, url: str) -> None:
+        """Fetch from there too (BEP 19), now and after a restart; MetainfoError if that is no http(s) URL."""
+        (url,) = web_seed_urls([url]) or _no_web_seed(url)
+        if url not in self.source.web_seeds:
+            self.source = replace(self.source, web_seeds=(*self.source.web_seeds, url))
+            self._web_seeds.add([url])
+            self._around.changed(self)
+
+    def remove_web_seed(self, url: str) -> None:
+        """Fetch from there no more, of whichever kind it is."""
+        source = self.source
+        left = tuple(each for each in source.web_seeds if each != url)
+        if isinstance(source, Metainfo):
+            scripts = tuple(each for each in source.http_seeds if each != url)
+            self.source = replace(source, web_seeds=left, http_seeds=scripts)
+        else:
+            self.source = replace(source, web_seeds=left)
+        self._web_seeds.remove(url)
+        self._around.changed(self)
+
     def conversation(self) -> Conversation | None:
         """For a connection about to be shaken hands on; None while no peer can be met."""
         return self._peers.conversation() if self._course.meets_peers else None
@@ -204,9 +237,11 @@ class Torrent:
     def pause_peers(self) -> None:
         """The disk is behind: read nothing more for now."""
         self._peers.pause()
+        self._web_seeds.pause()
 
     def resume_peers(self) -> None:
         self._peers.resume()
+        self._web_seeds.resume()
 
     def share_memory(self, budget: int) -> None:
         """How many bytes the pieces it is fetching may take."""
@@ -291,4 +326,9 @@ class Torrent:
 
     def host_guilty(self, host: str) -> None:
         self._around.publish(observe.PeerBanned(self.info_hash, host))
-        self._peers.ban(host, "it sent wrong data")
+        if not self._web_seeds.ban(host):
+            self._peers.ban(host, "it sent wrong data")
+
+
+def _no_web_seed(url: str) -> NoReturn:
+    raise MetainfoError(f"{url[:80]!r} is not an http or https URL")

@@ -69,12 +69,18 @@ class Picker:
         self._holdings = Holdings(self.have)
         self._flight = InFlight(geometry)
         self._reserved = Reservations()
+        self._rows: dict[PeerKey, int] = {}  # who is asked for pieces in rows: the last one begun for it
 
     # What peers have
 
-    def joined(self, key: PeerKey, bitfield: Bitfield) -> None:
-        """A peer has these pieces (it is copied); said again, it replaces what was known."""
+    def joined(self, key: PeerKey, bitfield: Bitfield, *, in_rows: bool = False) -> None:
+        """A peer has these pieces (it is copied); said again, it replaces what was known.
+
+        With `in_rows`, a new piece for it is the one behind its last, where that is wanted (BEP 19).
+        """
         self._holdings.joined(key, bitfield)
+        if in_rows:
+            self._rows.setdefault(key, -1)
 
     def peer_has_all(self, key: PeerKey) -> None:
         """A peer is a seed (BEP 6, "Have All")."""
@@ -86,6 +92,7 @@ class Picker:
 
     def left(self, key: PeerKey) -> None:
         """A peer is gone: what was asked of it is wanted from others."""
+        self._rows.pop(key, None)
         self._holdings.left(key)
         self._flight.left(key)
         self._end_reservations(key)
@@ -265,6 +272,13 @@ class Picker:
     def _new_piece(self, key: PeerKey, only: Collection[int] | None) -> int | None:
         if only is not None:
             return self._holdings.rarest_of(key, only)
+        behind = self._rows.get(key, -1) + 1
+        if (
+            0 < behind < self.have.num_pieces
+            and self._holdings.is_wanted(behind)
+            and self.offers(key, behind)
+        ):
+            return behind
         index = None
         if self.have.count < self._random_first:
             index = self._holdings.by_chance(key, self._random)
@@ -272,6 +286,8 @@ class Picker:
 
     def _start(self, index: int, key: PeerKey) -> ActivePiece:
         self._holdings.unwant(index)
+        if key in self._rows:
+            self._rows[key] = index
         return self._flight.start(index, key)
 
     def _make_room(self, key: PeerKey) -> ActivePiece | None:
