@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -100,9 +101,12 @@ def make_cluster(nodes: Sequence[RedisServer]) -> None:
     command = [program("redis-cli") or "redis-cli", "--cluster", "create", *(node.server for node in nodes)]
     subprocess.run([*command, "--cluster-yes"], check=True, capture_output=True, timeout=PATIENCE)
     for node in nodes:
-        node.until(
-            lambda node=node: b"cluster_state:ok" in bytes(node.ask("CLUSTER", "INFO")), "the cluster is"
-        )
+        node.until(partial(_is_in_order, node), "the cluster is in order")
+
+
+def _is_in_order(node: RedisServer) -> bool:
+    told = node.ask("CLUSTER", "INFO")
+    return isinstance(told, bytes) and b"cluster_state:ok" in told
 
 
 def _port_with_bus() -> int:

@@ -78,7 +78,7 @@ def tracker_service(
         ids = connection_ids(config.udp, time.time)
         front = UdpFront(tracker, network, places, ids, config.udp, shared=shared)
         front.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
-    if config.listen.ws:
+    if config.listen.ws and worker <= 1:  # browsers can meet in one process only
         browsers = WebSocketFront(reactor, tracker, config.ws)
         for description in config.listen.ws:
             listen(description, browsers, "browsers are met")

@@ -11,8 +11,9 @@ import sys
 from typing import Any, TextIO
 
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.error import ReactorNotRunning
+from twisted.internet.error import ConnectionDone, ReactorNotRunning
 from twisted.logger import ILogObserver, LogEvent, Logger, eventAsText, globalLogBeginner
+from twisted.python.failure import Failure
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
 
@@ -62,13 +63,14 @@ class _Parent(FileDescriptor):
     def fileno(self) -> int:
         return sys.stdin.fileno()
 
-    def doRead(self) -> None:
-        if not os.read(self.fileno(), 4096):
-            self.reactor.removeReader(self)
-            try:
-                self.reactor.stop()
-            except ReactorNotRunning:
-                """It is stopping already."""
+    def doRead(self) -> Failure | None:
+        return None if os.read(self.fileno(), 4096) else Failure(ConnectionDone())
+
+    def connectionLost(self, reason: Failure) -> None:
+        try:
+            self.reactor.stop()
+        except ReactorNotRunning:
+            """It is stopping already: readers are told as well."""
 
 
 @implementer(ILogObserver)

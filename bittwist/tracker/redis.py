@@ -10,7 +10,6 @@ are what the trackers last noted of the swarms, some seconds ago.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from random import Random
 from typing import TypeVar
@@ -22,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bittwist.announce.values import AnnounceRequest, ScrapeEntry
+from bittwist.announce.values import AnnounceRequest, ScrapeEntry, quick
 from bittwist.errors import NetworkError, RemoteProtocolError, TrackerFailure
 from bittwist.net.policy import Network
 from bittwist.tracker.interfaces import IRuledStore, ISwarmStore, SwarmAnswer, Totals
@@ -204,7 +203,7 @@ class RedisSwarms(Service):
 
     def _remember(self, request: AnnounceRequest) -> None:
         try:
-            self._local.announce(replace(request, numwant=0))
+            self._local.announce(_in_silence(request))
         except TrackerFailure:
             """It is full, which matters to nobody while Redis is here."""
 
@@ -237,7 +236,7 @@ class RedisSwarms(Service):
                 del self._missed[peer]
 
         try:
-            return self._announce(replace(request, numwant=0)).addCallback(heard)
+            return self._announce(_in_silence(request)).addCallback(heard)
         except NetworkError as error:
             return fail(error)
 
@@ -331,6 +330,22 @@ class RedisSwarms(Service):
             pending.cancel()
         if self.running:
             self._calls[name] = self._clock.callLater(delay, what, *args)
+
+
+_new_request = quick(AnnounceRequest)
+
+
+def _in_silence(request: AnnounceRequest) -> AnnounceRequest:
+    """The same announce, by who wants to be told of nobody; quicker than `replace`, once an announce."""
+    return _new_request(
+        info_hash=request.info_hash,
+        peer_id=request.peer_id,
+        port=request.port,
+        left=request.left,
+        event=request.event,
+        numwant=0,
+        address=request.address,
+    )
 
 
 async def _all(asked: Sequence[Deferred[_T]]) -> list[_T]:

@@ -107,7 +107,10 @@ class RedisCluster:
     def _link(self, server: str) -> RedisLink:
         link = self._links.get(server)
         if link is None:
-            split_host_port(server)
+            try:
+                split_host_port(server)
+            except ValueError as error:
+                raise RemoteProtocolError(f"Redis: no node: {error}") from error
             if len(self._links) >= MAX_NODES:
                 raise NetworkError(server, "more nodes than a cluster has")
             link = RedisLink(self._clock, self._network, server, self._settings, self._random)
@@ -140,6 +143,10 @@ class RedisCluster:
         for first, last, server in _ranges(rows, split_host_port(asked.server)[0]):
             slots[first : last + 1] = [self._link(server)] * (last + 1 - first)
         self._slots = slots
+        held = {link.server for link in slots if link is not None}
+        for server in [*self._links]:
+            if server not in held and server not in self._settings.servers:
+                self._links.pop(server).stop()
         if self._came is not None:
             self._came()
         if not all(link is not None and link.here for link in {*slots}):

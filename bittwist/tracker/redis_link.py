@@ -178,8 +178,7 @@ class RedisLink:
                 lost = await self._connect()
                 self.here = True
                 came()
-                if told is not None:
-                    _log.info("Redis at {server} is back", server=self.server)
+                _log.info("Redis at {server} is here", server=self.server)
                 pause, told = FIRST_PAUSE, None
                 await lost
             except (NetworkError, RemoteProtocolError) as problem:

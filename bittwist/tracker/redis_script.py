@@ -21,7 +21,7 @@ from struct import Struct
 
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import RemoteProtocolError
-from bittwist.tracker.interfaces import SwarmAnswer
+from bittwist.tracker.interfaces import SwarmAnswer, new_answer
 
 KEYS_A_TORRENT = 7
 LEAVES, SEED, PARTIAL, LEECH = b"0", b"1", b"2", b"3"
@@ -89,7 +89,7 @@ def read_answer(reply: object, six: bool) -> SwarmAnswer:
     own, other, ids = reply[_COUNTS.size : own_end], reply[own_end:end], reply[end:]
     if six:
         own, other, ids = other, own, ids[20 * owns :] + ids[: 20 * owns]
-    return SwarmAnswer(seeds, leeches, downloaded, own, other, ids)
+    return new_answer(seeds, leeches, downloaded, own, other, ids)
 
 
 def read_sizes(reply: object, count: int) -> list[ScrapeEntry]:
