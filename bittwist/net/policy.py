@@ -42,6 +42,7 @@ from zope.interface import implementer
 from bittwist.address import Address, fold
 from bittwist.errors import NetworkError
 from bittwist.net.datagrams import open_datagram_socket
+from bittwist.net.links import GroupSpeaker, Link, find_links, open_group_socket
 from bittwist.net.shared import SharedPorts
 
 MAX_ADDRESSES = 8  # of one name: what a hostile zone lists beyond that is not tried
@@ -206,6 +207,23 @@ class Network:
                 return adopting.adoptDatagramPort(opened.fileno(), opened.family, protocol, MAX_DATAGRAM)
         except (error.CannotListenError, OSError) as problem:
             raise NetworkError(_place(host, port), reason_of(problem)) from problem
+
+    def links(self) -> tuple[Link, ...]:
+        """The networks we may speak on: that of `bind`, if it is set; none on a reactor without sockets."""
+        if not IReactorSocket.providedBy(self._reactor):
+            return ()
+        bind = self.settings.bind
+        return tuple(link for link in find_links() if bind is None or link.host == bind)
+
+    def listen_group(self, links: Sequence[Link], speaker: GroupSpeaker) -> IListeningPort:
+        """Hear, and speak to, a multicast group on these links; raises NetworkError."""
+        group = speaker.group
+        try:
+            with open_group_socket(group, links) as opened:
+                adopting = cast(IReactorSocket, self._reactor)
+                return adopting.adoptDatagramPort(opened.fileno(), opened.family, speaker, MAX_DATAGRAM)
+        except (error.CannotListenError, OSError) as problem:
+            raise NetworkError(str(group), reason_of(problem)) from problem
 
     def resolve(self, name: str) -> Deferred[tuple[str, ...]]:
         """The IP addresses of `name`, in the resolver's order; an IP address stands for itself."""
