@@ -90,7 +90,7 @@ class RangeLane:
         """Give these bytes to `sink`, in order, as they come; fires after the last of them.
 
         FetchError where not all came: `sink` has those that did. RangeRefused where it is of no use to ask
-        again. Cancelling closes the connection.
+        again. Cancelling closes the connection, and fails with CancelledError.
         """
         return Deferred.fromCoroutine(self._fetch(wanted, sink))
 
@@ -133,8 +133,6 @@ class RangeLane:
                         raise
                     self._ways.forget(wanted.url)  # it may have been for a while only
             await self._follow(self._begin(wanted.url), wanted, self._came_through(sink))
-        except CancelledError as cancelled:
-            raise FetchError(wanted.url, "cancelled") from cancelled
         finally:
             self._line = None
             self._look_no_more()

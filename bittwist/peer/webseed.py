@@ -143,18 +143,9 @@ class WebSeed:
 
     def cancel(self, block: Block) -> None:
         """It is not needed any more; it does not come."""
-        for run in (*self._running, *self._waiting):
-            if run.cancel(block):
-                break
-        else:
-            return
-        if run.wanted():
-            return
-        if run not in self._running:
-            self._waiting.remove(run)
-        elif run.left > WORTH_READING:
-            self._stop(run)
-            self._offer()
+        self._cancel(block)
+        self._begin()
+        self._offer()
 
     def pause(self) -> None:
         """Read nothing until `resume`."""
@@ -263,7 +254,9 @@ class WebSeed:
         self.error = error
         lost = run.wanted()
         if isinstance(error, RangeRefused):
-            self._taker.refused(tap.part.file if tap.part is not None else None, error)
+            file = tap.part.file if tap.part is not None else None
+            lost += self._cancel_file(file) if file is not None else []
+            self._taker.refused(file, error)
         elif self.condition is Condition.READY:
             lost += [block for waiting in self._waiting for block in waiting.wanted()]
             self._waiting.clear()
@@ -271,6 +264,28 @@ class WebSeed:
         self._taker.gave_up(lost)
         self._begin()
         self._offer()
+
+    def _cancel(self, block: Block) -> None:
+        for run in (*self._running, *self._waiting):
+            if run.cancel(block):
+                break
+        else:
+            return
+        if run.wanted():
+            return
+        if run not in self._running:
+            self._waiting.remove(run)
+        elif run.left > WORTH_READING:
+            self._stop(run)
+
+    def _cancel_file(self, file: int) -> list[Block]:
+        """Nothing of this file will come: the blocks that were to."""
+        pieces = self._geometry.pieces_of_file(file)
+        asked = [block for run in (*self._running, *self._waiting) for block in run.wanted()]
+        lost = [block for block in asked if block[0] in pieces]
+        for block in lost:
+            self._cancel(block)
+        return lost
 
     def _stop(self, run: Run) -> None:
         tap = self._running.pop(run)
