@@ -28,9 +28,10 @@ _log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class AnnouncerSettings:
-    """`all_tiers`: tiers are walked at the same time; else later ones wait until earlier ones fail."""
+    """`all_tiers`: one tracker of each tier is told, at the same time; else later tiers wait until all
+    trackers of those before them fail, as BEP 12 has it."""
 
-    all_tiers: bool = True
+    all_tiers: bool = False
     numwant: int = 100
     max_peers: int = 200  # used of one answer: nobody needs more at once
     stop_deadline: float = 4.0  # seconds for all `stopped` announces together: six are promised for the whole
@@ -38,7 +39,10 @@ class AnnouncerSettings:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceState:
-    """What a tracker is told; bytes of the torrent since it was started, and the port peers dial."""
+    """What a tracker is told; bytes of the torrent since it was started, and the port peers dial.
+
+    `partial`: all that is wanted is there, but not all there is (BEP 21).
+    """
 
     left: int
     uploaded: int
@@ -47,6 +51,7 @@ class AnnounceState:
     peer_id: bytes
     key: bytes | None = None
     ip: str | None = None  # our address, where a tracker could not see the one that others can reach
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class TrackerStatus:
 
 @implementer(IPeerSource)
 class Announcer:
-    """Announces one torrent. Each tier is walked by itself, or all tiers in one walk (settings.all_tiers)."""
+    """Announces one torrent. All tiers are one walk, or each tier is one by itself."""
 
     name = "tracker"
 
@@ -82,8 +87,15 @@ class Announcer:
         found: Callable[[Sequence[Address], str], None],
         random: Random,
         settings: AnnouncerSettings = AnnouncerSettings(),
+        *,
+        private: Callable[[], bool] = lambda: False,
+        heard: Callable[[str, AnnounceResponse], None] = lambda url, answer: None,
     ) -> None:
-        """`trackers` makes the client for a URL, or raises a BitTwistError for one that cannot be used."""
+        """`trackers` makes the client for a URL, or raises a BitTwistError for one that cannot be used.
+
+        While the torrent is `private`, which is asked at each start, one tracker is told at a time, whatever
+        the settings (BEP 27). `heard` is told the URL and answer of each announce, before `found`.
+        """
         self._clock = clock
         self._trackers = trackers
         self._info_hash = info_hash.short
@@ -91,6 +103,8 @@ class Announcer:
         self._found = found
         self._random = random
         self._settings = settings
+        self._private = private
+        self._tell = heard
         self._tiers: list[list[Tracker]] = []
         for tier in tiers:
             fresh = self._met(tier)
@@ -99,6 +113,7 @@ class Announcer:
                 self._tiers.append(fresh)
         self._walks: list[Walk] | None = None  # while started
         self._waiting: list[Deferred[None]] = []  # for the end of the leave-taking that is under way
+        self._departing: set[Deferred[None]] = set()  # the leave-taking of trackers that were removed
 
     def start(self) -> None:
         """Announce `started`, and keep announcing."""
@@ -106,10 +121,10 @@ class Announcer:
             return
         for tracker in self._all():
             tracker.begin()
-        if self._settings.all_tiers:
+        if self._settings.all_tiers and not self._private():
             self._walks = [self._walk([tier]) for tier in self._tiers]
         else:
-            self._walks = [self._walk(self._tiers)]
+            self._walks = [self._walk(list(self._tiers))]
         self._wake()
 
     def completed(self) -> None:
@@ -118,15 +133,45 @@ class Announcer:
             tracker.relation.complete()
         self._wake()
 
-    def add(self, url: str) -> None:
-        """Take one more tracker, in a tier of its own; one that is listed already is passed over."""
-        tier = self._met([url])
-        if not tier:
-            return
-        self._tiers.append(tier)
-        if self._walks is not None and self._settings.all_tiers:
-            self._walks.append(self._walk([tier]))
+    def add(self, url: str, tier: int | None = None) -> bool:
+        """Take one more tracker; whether it was not listed yet.
+
+        It is the last of that tier, or in a tier of its own, which is walked by itself until the next start:
+        the others may work, and know of nobody.
+        """
+        fresh = self._met([url])
+        if not fresh:
+            return False
+        if tier is not None and 0 <= tier < len(self._tiers):
+            self._tiers[tier] += fresh
+        else:
+            self._tiers.append(fresh)
+            if self._walks is not None and self._private():
+                self._walks[0].tiers.append(fresh)
+            elif self._walks is not None:
+                self._walks.append(self._walk([fresh]))
         self._wake()
+        return True
+
+    def remove(self, url: str) -> bool:
+        """Ask this tracker no more, and take leave of it where it lists us. Whether it was listed."""
+        found = next((each for each in self._all() if each.url == url), None)
+        if found is None:
+            return False
+        found.removed = True
+        lists_us = self._walks is not None and found.relation.leave()
+        for tier in self._tiers:
+            if found in tier:
+                tier.remove(found)
+        self._tiers[:] = [tier for tier in self._tiers if tier]
+        for walk in self._walks or ():
+            walk.drop(found)
+        if lists_us:
+            goodbye = Deferred.fromCoroutine(self._say_goodbye(found, None))
+            self._departing.add(goodbye)
+            goodbye.addBoth(lambda _: self._departing.discard(goodbye))
+            goodbye.addTimeout(self._settings.stop_deadline, self._clock)
+        return True
 
     def stop(self) -> Deferred[None]:
         """Announce `stopped` to those that list us, after a `completed` that is still owed to them.
@@ -165,6 +210,8 @@ class Announcer:
 
     def _ask(self, client: TrackerClient, event: Event) -> Deferred[AnnounceResponse]:
         state = self._state()
+        if state.partial and event is Event.NONE:
+            event = Event.PAUSED
         return client.announce(
             AnnounceRequest(
                 info_hash=self._info_hash,
@@ -180,7 +227,8 @@ class Announcer:
             )
         )
 
-    def _heard(self, answer: AnnounceResponse) -> None:
+    def _heard(self, url: str, answer: AnnounceResponse) -> None:
+        self._tell(url, answer)
         peers = answer.peers[: self._settings.max_peers]
         if peers:
             self._found(peers, self.name)
@@ -188,7 +236,7 @@ class Announcer:
     def _take_leave(
         self, completing: Mapping[Tracker, Deferred[AnnounceResponse]]
     ) -> Deferred[list[tuple[bool, None]]]:
-        leaving = []
+        leaving = list(self._departing)
         for tracker in self._all():
             if tracker.relation.leave():
                 goodbye = self._say_goodbye(tracker, completing.get(tracker))

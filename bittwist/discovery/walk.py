@@ -29,6 +29,7 @@ class Tracker:
         self.account = Account(-math.inf)
         self.relation: Relation = new_relation(self.account)
         self.client: TrackerClient | None = None
+        self.removed = False  # the user wants it no more
         self._trackers = trackers
         self.begin()
 
@@ -59,7 +60,7 @@ class Walk:
         clock: IReactorTime,
         tiers: list[list[Tracker]],
         ask: Callable[[TrackerClient, Event], Deferred[AnnounceResponse]],
-        heard: Callable[[AnnounceResponse], None],
+        heard: Callable[[str, AnnounceResponse], None],
         random: Random,
     ) -> None:
         """`tiers` is shared with the caller: promotions are seen there."""
@@ -100,6 +101,12 @@ class Walk:
         self._asking.cancel()
         return {}
 
+    def drop(self, tracker: Tracker) -> None:
+        """It was removed from its tier: what it is asked is cancelled."""
+        if self._asking is not None and self._asked is tracker:
+            self._asking.cancel()
+        self.wake()
+
     def _in_order(self) -> Iterator[Tracker]:
         """The trackers up to the first that works: those behind it are its substitutes."""
         for tier in self.tiers:
@@ -128,7 +135,7 @@ class Walk:
             if answer is not None:
                 self._promote(tracker)
                 self.wake()
-                self._heard(answer)
+                self._heard(tracker.url, answer)
                 return
         self.wake()
 
@@ -161,8 +168,8 @@ class Walk:
             reason = "internal error"
         finally:
             self._asking = None
-        if self._over:
-            return None  # whoever stopped us sees to the rest
+        if self._over or tracker.removed:
+            return None  # whoever stopped us, or removed it, sees to the rest
         now = self._clock.seconds()
         if not reason:
             tracker.relation.answered(answer, after_answer(answer, now, self._random))

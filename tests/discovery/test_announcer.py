@@ -21,7 +21,7 @@ from tests.scale import SEED
 PEER = Address("192.0.2.1", 6881)
 Reply = AnnounceResponse | Exception | None  # None: no answer
 
-DEFAULTS = AnnouncerSettings()
+TOGETHER = AnnouncerSettings(all_tiers=True)
 
 
 class ScriptedTracker:
@@ -65,6 +65,8 @@ class AnnouncerCase(SynchronousTestCase):
         self.found: list[tuple[tuple[Address, ...], str]] = []
         self.found_hook: Callable[[], object] = lambda: None
         self.left = 1000
+        self.partial = False
+        self.heard: list[str] = []
 
     def tracker(self, url: str) -> ScriptedTracker:
         if url.startswith("udp:"):
@@ -78,8 +80,9 @@ class AnnouncerCase(SynchronousTestCase):
     def announcer(
         self,
         tiers: Sequence[Sequence[str]],
-        settings: AnnouncerSettings = DEFAULTS,
+        settings: AnnouncerSettings = TOGETHER,
         seed: int = SEED,
+        private: bool = False,
     ) -> Announcer:
         def stop() -> None:
             stopped = announcer.stop()
@@ -91,15 +94,17 @@ class AnnouncerCase(SynchronousTestCase):
             self.tracker,
             tiers,
             InfoHash(v1=b"h" * 20),
-            lambda: AnnounceState(self.left, 10, 20, 6881, b"p" * 20, b"key"),
+            lambda: AnnounceState(self.left, 10, 20, 6881, b"p" * 20, b"key", partial=self.partial),
             self.take,
             Random(seed),
             settings,
+            private=lambda: private,
+            heard=lambda url, answer: self.heard.append(url),
         )
         self.addCleanup(stop)
         return announcer
 
-    def started(self, *tiers: Sequence[str], settings: AnnouncerSettings = DEFAULTS) -> Announcer:
+    def started(self, *tiers: Sequence[str], settings: AnnouncerSettings = TOGETHER) -> Announcer:
         announcer = self.announcer(tiers, settings)
         announcer.start()
         self.clock.advance(0)
@@ -292,9 +297,10 @@ class TierTests(AnnouncerCase):
         self.started(["a"], ["b"])
         self.assertEqual(self.asked(), ["a", "b"])
 
-    def test_one_tier_after_the_other_where_that_is_set(self) -> None:
+    def test_one_tier_after_the_other_unless_all_are_asked_for(self) -> None:
+        """BEP 12, "order of processing"."""
         self.tracker("a").reply = None
-        self.started(["a"], ["b"], settings=AnnouncerSettings(all_tiers=False))
+        self.started(["a"], ["b"], settings=AnnouncerSettings())
         self.assertEqual(self.asked(), ["a"])
         pending, self.trackers["a"].reply = self.trackers["a"].pending, FetchError("a", "gone")
         pending.errback(FetchError("a", "gone"))
@@ -318,12 +324,89 @@ class TierTests(AnnouncerCase):
         self.assertEqual(len(announcer.statuses()), MAX_TRACKERS)
 
     def test_a_tracker_added_later_is_told_at_once(self) -> None:
-        for settings in (AnnouncerSettings(), AnnouncerSettings(all_tiers=False)):
-            announcer = self.started(settings=settings)
-            announcer.add("late")
+        for settings in (AnnouncerSettings(), TOGETHER):
+            announcer = self.started(["a"], settings=settings)
+            self.assertEqual(self.asked(), ["a"])
+            self.assertTrue(announcer.add("late"))
             self.clock.advance(0)
             self.assertEqual(self.asked(), ["late"])
+            self.assertFalse(announcer.add("late"))
             self.trackers.clear()
+
+    def test_a_tracker_added_to_a_tier_waits_there_for_those_before_it(self) -> None:
+        announcer = self.started(["a"], ["b"])
+        self.assertEqual(self.asked(), ["a", "b"])
+        announcer.add("late", tier=0)
+        self.clock.advance(0)
+        self.assertEqual(self.asked(), [])
+        self.assertEqual([(s.url, s.tier) for s in announcer.statuses()], [("a", 0), ("late", 0), ("b", 1)])
+        self.trackers["a"].reply = FetchError("a", "gone")
+        self.clock.advance(1800 * 1.06)
+        self.assertIn("late", self.asked())
+
+    def test_of_a_private_torrent_one_tracker_is_told_at_a_time_whatever_the_settings(self) -> None:
+        """BEP 27."""
+        announcer = self.announcer([["a"], ["b"]], TOGETHER, private=True)
+        announcer.start()
+        self.clock.advance(0)
+        announcer.add("c")
+        self.clock.advance(0)
+        self.assertEqual(self.asked(), ["a"])
+        self.trackers["a"].reply = FetchError("a", "gone")
+        self.clock.advance(1800 * 1.06)
+        self.assertEqual(self.asked(), ["a", "b"])
+
+    def test_a_tracker_that_is_removed_is_told_stopped_and_nothing_more(self) -> None:
+        announcer = self.started(["a"], ["b"])
+        self.assertTrue(announcer.remove("a"))
+        self.clock.advance(5000)
+        self.assertEqual(self.trackers["a"].events, [Event.STARTED, Event.STOPPED])
+        self.assertEqual([status.url for status in announcer.statuses()], ["b"])
+        self.assertFalse(announcer.remove("a"))
+
+    def test_a_tracker_removed_while_it_is_asked_is_told_stopped_and_the_next_one_asked(self) -> None:
+        self.tracker("a").reply = None
+        announcer = self.started(["a"], ["b"], settings=AnnouncerSettings())
+        self.assertTrue(announcer.remove("a"))
+        self.clock.advance(0)
+        self.assertEqual(self.trackers["a"].cancelled, 1)
+        self.assertEqual(self.trackers["a"].events, [Event.STARTED, Event.STOPPED])
+        self.assertEqual(self.trackers["b"].events, [Event.STARTED])
+        self.clock.advance(TOGETHER.stop_deadline)
+
+    def test_a_tracker_that_is_not_told_of_us_is_removed_without_a_word(self) -> None:
+        announcer = self.started(["a"], ["b"], settings=AnnouncerSettings())
+        announcer.remove("b")
+        self.clock.advance(1)
+        self.assertEqual(self.asked(), ["a"])
+
+    def test_a_tracker_removed_before_the_start_is_never_asked(self) -> None:
+        announcer = self.announcer([["a"], ["b"]])
+        announcer.remove("a")
+        announcer.start()
+        self.clock.advance(0)
+        self.assertEqual(self.asked(), ["b"])
+
+    def test_who_takes_leave_of_a_removed_tracker_that_is_dead_stops_in_time(self) -> None:
+        announcer = self.started(["a"])
+        self.trackers["a"].reply = None
+        announcer.remove("a")
+        stopped = announcer.stop()
+        self.assertNoResult(stopped)
+        self.clock.advance(TOGETHER.stop_deadline)
+        self.successResultOf(stopped)
+
+    def test_it_is_told_whose_answer_came(self) -> None:
+        self.started(["a"], ["b"])
+        self.assertEqual(self.heard, ["a", "b"])
+
+    def test_a_partial_seed_says_paused_with_every_announce_that_has_no_other_event(self) -> None:
+        """BEP 21."""
+        self.started(["a"])
+        self.partial = True
+        for _ in range(2):
+            self.clock.advance(1800 * 1.06)
+        self.assertEqual(self.trackers["a"].events, [Event.STARTED, Event.PAUSED, Event.PAUSED])
 
     def test_one_that_cannot_be_spoken_to_is_refused_and_the_others_told(self) -> None:
         announcer = self.started(["udp://x"], ["b"])
@@ -406,7 +489,7 @@ class StopTests(AnnouncerCase):
             if advance is not None:
                 self.clock.advance(advance)
             stopped = announcer.stop()
-            self.clock.advance(DEFAULTS.stop_deadline)
+            self.clock.advance(TOGETHER.stop_deadline)
             self.successResultOf(stopped)
             self.assertEqual(tracker.events, [Event.STARTED, Event.COMPLETED])
             self.assertEqual((tracker.cancelled, self.clock.getDelayedCalls()), (1, []))
