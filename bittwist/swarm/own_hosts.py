@@ -32,7 +32,13 @@ class OwnHosts:
 
     def towards(self, host: str) -> str | None:
         """Where `host` would see us; None where nobody of its kind has said so."""
-        kind = _kind(ip_address(host))
+        return self._elected(_kind(ip_address(host)))
+
+    def public(self, version: int) -> str | None:
+        """Our address on the internet of that version (4 or 6); None where nobody has said so."""
+        return self._elected((version, True))
+
+    def _elected(self, kind: tuple[int, bool]) -> str | None:
         if kind in self._fixed:
             return self._fixed[kind]
         voices = self._voices.get(kind)
