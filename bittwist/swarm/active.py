@@ -41,6 +41,11 @@ class ActivePiece:
         """Nothing of it is outstanding."""
         return self.missing == self.unrequested
 
+    @property
+    def untouched(self) -> bool:
+        """Nothing of it is outstanding, and nothing came."""
+        return self.unrequested == self.num_blocks
+
     def take(self, count: int) -> Sequence[int]:
         """Up to `count` unrequested blocks, now requested; given back ones first, else in order."""
         if self._returned:

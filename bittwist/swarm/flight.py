@@ -1,14 +1,16 @@
 """The pieces in flight: which blocks are asked of whom, and which came.
 
 A piece in flight is *active* (blocks are to be asked for, or outstanding) or *verifying* (all are
-here). An active piece with unrequested blocks is *open*; an open piece either has an owner, the peer
-that goes on with it, or is an *orphan*.
+here). An active piece that is not wanted any more is *parked*: nothing more of it is asked for, and it keeps
+what came. Any other with unrequested blocks is *open*; an open piece either has an owner, the peer that goes
+on with it, or is an *orphan*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.swarm.active import ActivePiece
@@ -17,6 +19,14 @@ from bittwist.swarm.requests import Requests
 Block = tuple[int, int, int]  # index, begin, length
 Arrived = tuple[int, int, bytes | memoryview]  # index, begin, the block
 PeerKey = int
+
+
+class PieceState(Enum):
+    UNWANTED = auto()
+    WANTED = auto()
+    ACTIVE = auto()  # some block was asked for, or came
+    VERIFYING = auto()  # all blocks are here, the hash is not checked
+    HAVE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class InFlight:
         self.verifying: dict[int, ActivePiece] = {}
         self.open: dict[int, ActivePiece] = {}
         self.orphans: dict[int, ActivePiece] = {}
+        self.parked: dict[int, ActivePiece] = {}
         self.owned: dict[PeerKey, ActivePiece] = {}  # by owner
 
     def __len__(self) -> int:
@@ -47,11 +58,10 @@ class InFlight:
     def __contains__(self, index: int) -> bool:
         return index in self.active or index in self.verifying
 
-    def start(self, index: int, key: PeerKey) -> ActivePiece:
-        """The piece becomes active, and the peer's."""
+    def start(self, index: int) -> ActivePiece:
+        """The piece becomes active, and an orphan."""
         piece = ActivePiece(index, index * self._stride, self._geometry.num_blocks(index))
-        self.active[index] = self.open[index] = piece
-        self.own(key, piece)
+        self.active[index] = self.open[index] = self.orphans[index] = piece
         return piece
 
     def own(self, key: PeerKey, piece: ActivePiece) -> None:
@@ -118,6 +128,7 @@ class InFlight:
                 others += [(other, index, begin) for other in requests.drop(running) if other != key]
             if not piece.missing:
                 del self.active[index]
+                self.parked.pop(index, None)
                 self.verifying[index] = piece
                 whole.append(index)
                 piece = None
@@ -140,11 +151,31 @@ class InFlight:
         """The piece was checked; None if it was not verifying."""
         return self.verifying.pop(index, None)
 
+    def park(self, index: int) -> None:
+        """The piece is not wanted any more; does nothing if it is not active."""
+        piece = self.active.get(index)
+        if piece is not None and index not in self.parked:
+            if piece.unrequested:
+                self._close(piece)
+            self.parked[index] = piece
+
+    def unpark(self, index: int) -> None:
+        """The piece is wanted again; does nothing if it is not parked."""
+        piece = self.parked.pop(index, None)
+        if piece is not None and piece.unrequested:
+            self.open[index] = self.orphans[index] = piece
+
+    def late(self, piece: ActivePiece, key: PeerKey, *, before: float) -> Iterator[Block]:
+        """Blocks of one piece that were asked of others up to `before`, as `again` gives them."""
+        for block in self._requests.late(piece.base, piece.num_blocks, key, before=before):
+            yield self._block(block)
+
     def abandon(self, index: int) -> None:
         """An active piece, or what came of it, is of no use any more: forget it and who was asked."""
         piece = self.active.pop(index, None)
         if piece is None:
             return
+        self.parked.pop(index, None)
         if piece.unrequested:
             self._close(piece)
         for block in range(piece.base, piece.base + piece.num_blocks):
@@ -155,13 +186,15 @@ class InFlight:
             index, number = divmod(block, self._stride)
             piece = self.active[index]
             piece.give_back(number)
+            if index in self.parked:
+                return
             self.open[index] = piece
             if piece.owner is None:
                 self.orphans[index] = piece
 
     def _close(self, piece: ActivePiece) -> None:
         """No block of it is unrequested now: it needs no owner."""
-        del self.open[piece.index]
+        self.open.pop(piece.index, None)
         self.orphans.pop(piece.index, None)
         if piece.owner is not None:
             del self.owned[piece.owner]

@@ -6,26 +6,29 @@ A piece is in exactly ONE of these states:
        ▲               │ given up                │
        └───────────────┴──────── failed ─────────┘
 
+or is unwanted (`prioritise`). An active piece that becomes so is not asked for any more and keeps what came,
+until its room is needed or all that is wanted is there; one that is verifying is kept like any other.
+
 What a peer is asked for, in this order:
 
-1. the rest of the piece it owns: one peer takes whole pieces, in block order (the other end reads
-   ahead by piece);
-2. a piece reserved for it;
-3. a piece begun by a peer that left or choked us: it becomes the owner;
-4. with `share` (it is too slow for a whole piece): a piece that others are fetching;
-5. a new piece: by chance until `random_first` are there, then the rarest;
-6. a piece that others are fetching and that has unrequested blocks;
-7. blocks that another peer was asked for and has not sent yet (`_ask_again` has the rule).
+1. pieces with a deadline (`deadlines` has the rule), the soonest first;
+2. the rest of the piece it owns: whole pieces of one peer, in block order (the other end reads ahead);
+3. a piece reserved for it;
+4. a piece begun by a peer that left or choked us: it becomes the owner;
+5. with `share` (it is too slow for a whole piece): a piece that others are fetching;
+6. a new piece: by chance until `random_first` are there, then of the most wanted the rarest (`sequential`:
+   the first);
+7. a piece that others are fetching and that has unrequested blocks;
+8. blocks that another peer was asked for and has not sent yet (`_ask_again` has the rule).
 
 At most `max_active` pieces are in flight, active or verifying: each holds a buffer. With that bound
-reached 5 is passed over, and 6 and 7 keep every peer busy that can be of use. Where they cannot,
-and a piece is held that nobody is asked for, that piece is given up: `forgotten` names it.
+reached 6 is passed over, and 7 and 8 keep every peer busy that can be of use. Where they cannot, a piece
+that nobody is asked for is given up: `forgotten` names it. One with a deadline is begun beyond the bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from enum import Enum, auto
 from random import Random
 
 from bittwist.errors import LocalProtocolError
@@ -33,7 +36,8 @@ from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.swarm.active import ActivePiece
 from bittwist.swarm.availability import Availability
-from bittwist.swarm.flight import Arrived, Block, Came, InFlight, PeerKey
+from bittwist.swarm.deadlines import Deadlines, Urgent
+from bittwist.swarm.flight import Arrived, Block, Came, InFlight, PeerKey, PieceState
 from bittwist.swarm.holdings import Holdings
 from bittwist.swarm.reservations import Reservations
 
@@ -41,13 +45,6 @@ __all__ = ["OVERDUE", "OVERDUE_AT_BOUND", "Block", "Came", "PeerKey", "Picker", 
 
 OVERDUE = 5.0  # seconds after which an idle peer is asked for a block again (pipelines hold about 2 s)
 OVERDUE_AT_BOUND = 1.0  # the same, while the bound on pieces in flight holds peers up
-
-
-class PieceState(Enum):
-    WANTED = auto()
-    ACTIVE = auto()  # some block was asked for, or came
-    VERIFYING = auto()  # all blocks are here, the hash is not checked
-    HAVE = auto()
 
 
 class Picker:
@@ -69,7 +66,37 @@ class Picker:
         self._holdings = Holdings(self.have)
         self._flight = InFlight(geometry)
         self._reserved = Reservations()
+        self.deadlines = Deadlines()
+        self._urgent = Urgent(self.deadlines, self._flight, self._holdings, self._reserved)
         self._rows: dict[PeerKey, int] = {}  # who is asked for pieces in rows: the last one begun for it
+
+    # What is wanted
+
+    def prioritise(self, levels: bytes, *, sequential: bool = False) -> None:
+        """How much each piece is wanted from now on (`priorities.levels`), and whether in order."""
+        flight = self._flight
+        for index in tuple(self._reserved):
+            if not levels[index]:
+                self._reserved.discard(index)
+        for index, piece in tuple(flight.active.items()):
+            if levels[index]:
+                flight.unpark(index)
+            elif piece.untouched:
+                self._forget(index)
+            else:
+                flight.park(index)
+        self._holdings.prioritise(levels, sequential, {*flight.active, *flight.verifying, *self._reserved})
+        self._forget_parked()
+
+    @property
+    def wanted_left(self) -> int:
+        """How many wanted pieces we do not have yet, those in flight among them."""
+        return self._holdings.left
+
+    @property
+    def complete(self) -> bool:
+        """Whether every wanted piece is here."""
+        return not self._holdings.left
 
     # What peers have
 
@@ -93,7 +120,7 @@ class Picker:
     def left(self, key: PeerKey) -> None:
         """A peer is gone: what was asked of it is wanted from others."""
         self._rows.pop(key, None)
-        self._holdings.left(key)
+        self._holdings.left_by(key)
         self._flight.left(key)
         self._end_reservations(key)
 
@@ -102,7 +129,7 @@ class Picker:
         return key in self._holdings and index in self._holdings.of(key)
 
     def interesting(self, key: PeerKey) -> bool:
-        """Whether a peer has a piece that we lack (BEP 3, "interested")."""
+        """Whether a peer has a piece that we want and lack (BEP 3, "interested")."""
         return self._holdings.interesting(key)
 
     @property
@@ -122,23 +149,25 @@ class Picker:
             return PieceState.HAVE
         if index in self._flight.verifying:
             return PieceState.VERIFYING
-        return PieceState.ACTIVE if index in self._flight.active else PieceState.WANTED
-
-    @property
-    def wanted_left(self) -> int:
-        """How many pieces we do not have yet, those in flight among them."""
-        return self.have.num_pieces - self.have.count
+        if index in self._flight.active:
+            return PieceState.ACTIVE
+        return PieceState.WANTED if self._holdings.wants(index) else PieceState.UNWANTED
 
     @property
     def in_flight(self) -> int:
-        """How many pieces hold a buffer: at most `max_active`."""
+        """How many pieces hold a buffer: at most `max_active`, and one more that has a deadline."""
         return len(self._flight)
 
     @property
     def endgame(self) -> bool:
         """Whether blocks are outstanding, and there is none that nobody was asked for."""
         flight = self._flight
-        return bool(flight.active) and not flight.open and self.wanted_left == len(flight)
+        if flight.open or len(flight.active) == len(flight.parked):
+            return False
+        unwanted = len(flight.parked)
+        if self._holdings.left < self.have.num_pieces - self.have.count:
+            unwanted += sum(not self._holdings.wants(index) for index in flight.verifying)
+        return self._holdings.left == len(flight) - unwanted
 
     def restore(self, have: Bitfield) -> None:
         """These pieces are there and no others; what was in flight is forgotten, and who was asked."""
@@ -148,6 +177,7 @@ class Picker:
             self.have.add(index)
         self._flight = InFlight(self._geometry)
         self._reserved = Reservations()
+        self._urgent = Urgent(self.deadlines, self._flight, self._holdings, self._reserved)
         self._holdings.restored()
 
     # The way of a block
@@ -169,6 +199,8 @@ class Picker:
         blocks: list[Block] = []
         asked = (key, now)
         flight = self._flight
+        if self.deadlines and only is None:
+            blocks += self._urgent.take(key, count, now=now, room=self.max_active + 1 - len(flight))
         while len(blocks) < count:
             piece = flight.owned.get(key)
             if piece is None or (only is not None and piece.index not in only):
@@ -200,6 +232,8 @@ class Picker:
             self._flight.abandon(index)
             self._reserved.discard(index)
             self._holdings.got(index)
+            self.deadlines.discard(index)
+            self._forget_parked()
 
     def failed(self, index: int) -> dict[int, PeerKey]:
         """The piece is wrong, or could not be kept: it is wanted again. Who gave which block, by `begin`."""
@@ -215,8 +249,8 @@ class Picker:
         It ends when the peer leaves, when blocks are released that were asked of it, or when
         another has had nothing else to do for `RESERVED_FOR` seconds: no download waits for one peer.
         """
-        if self._holdings.is_wanted(index) and self.offers(key, index):
-            self._holdings.unwant(index)
+        if self._holdings.is_pickable(index) and self.offers(key, index):
+            self._holdings.take(index)
             self._reserved.add(index, key)
 
     def forgotten(self) -> list[int]:
@@ -227,7 +261,7 @@ class Picker:
     # Where the next block comes from
 
     def _next_piece(self, key: PeerKey, only: Collection[int] | None, share: bool) -> ActivePiece | None:
-        """A piece with unrequested blocks for a peer, by rules 2 to 6 of the module's docstring."""
+        """A piece with unrequested blocks for a peer, by rules 3 to 7 of the module's docstring."""
         flight = self._flight
         if self._reserved:
             piece = self._reserved_piece(key, only)
@@ -242,6 +276,8 @@ class Picker:
             piece = self._find(flight.open, key, only)
             if piece is not None:
                 return piece
+        if flight.parked and len(flight) >= self.max_active:
+            self._forget(next(iter(flight.parked)))
         if len(flight) < self.max_active:
             index = self._new_piece(key, only)
             if index is not None:
@@ -271,24 +307,22 @@ class Picker:
 
     def _new_piece(self, key: PeerKey, only: Collection[int] | None) -> int | None:
         if only is not None:
-            return self._holdings.rarest_of(key, only)
+            return self._holdings.best_of(key, only)
         behind = self._rows.get(key, -1) + 1
-        if (
-            0 < behind < self.have.num_pieces
-            and self._holdings.is_wanted(behind)
-            and self.offers(key, behind)
-        ):
+        if 0 < behind < self.have.num_pieces and self.offers(key, behind) and self._holdings.is_top(behind):
             return behind
         index = None
         if self.have.count < self._random_first:
             index = self._holdings.by_chance(key, self._random)
-        return self._holdings.rarest(key, self._random) if index is None else index
+        return self._holdings.next(key, self._random) if index is None else index
 
     def _start(self, index: int, key: PeerKey) -> ActivePiece:
-        self._holdings.unwant(index)
+        self._holdings.take(index)
         if key in self._rows:
             self._rows[key] = index
-        return self._flight.start(index, key)
+        piece = self._flight.start(index)
+        self._flight.own(key, piece)
+        return piece
 
     def _make_room(self, key: PeerKey) -> ActivePiece | None:
         """At the bound, with nothing else to do: begin a new piece in place of one that nobody is asked for.
@@ -298,14 +332,13 @@ class Picker:
         if len(self._flight) < self.max_active:
             return None
         idle = [piece for piece in self._flight.orphans.values() if piece.idle]
-        index = self._holdings.rarest(key, self._random) if idle else None
+        index = self._holdings.next(key, self._random) if idle else None
         if index is None:
             return None
         availability = self.availability
         least = min(idle, key=lambda piece: (availability[piece.index] > 0, -piece.missing, piece.index))
-        self._flight.abandon(least.index)
+        self._forget(least.index)
         self._want(least.index)
-        self._forgotten.append(least.index)
         return self._start(index, key)
 
     def _ask_again(
@@ -328,20 +361,32 @@ class Picker:
             if len(blocks) >= count:
                 return
             index = block[0]
-            if index in has and (only is None or index in only) and not self._reserved.bars(index, key):
+            if index not in has or index in self._flight.parked or self._reserved.bars(index, key):
+                continue
+            if only is None or index in only:
                 self._flight.repeat(block, key)
                 blocks.append(block)
 
-    # Pieces that are wanted again
+    # Pieces that are given up, or wanted again
+
+    def _forget(self, index: int) -> None:
+        self._flight.abandon(index)
+        self._forgotten.append(index)
+
+    def _forget_parked(self) -> None:
+        """With all that is wanted here, what is held of the rest waits for nothing."""
+        if not self._holdings.left:
+            for index in tuple(self._flight.parked):
+                self._forget(index)
 
     def _want(self, index: int) -> None:
         self._reserved.discard(index)
-        self._holdings.want(index)
+        self._holdings.put_back(index)
 
     def _end_reservation(self, index: int) -> None:
         self._reserved.discard(index)
         if index not in self._flight:
-            self._holdings.want(index)
+            self._holdings.put_back(index)
 
     def _end_reservations(self, key: PeerKey) -> None:
         for index in self._reserved.of(key):

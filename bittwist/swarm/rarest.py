@@ -26,7 +26,7 @@ _NOWHERE = -1
 
 
 class Rarest:
-    """Which pieces are wanted, in the order of rarity; owned by the picker."""
+    """Which pieces are to be picked, in the order of rarity; owned by the holdings."""
 
     __slots__ = ("_availability", "_buckets", "_level", "_place", "_unswept", "wanted")
 
@@ -89,6 +89,13 @@ class Rarest:
             if looks <= 0:
                 return self._rarest_of_sample(bitfield, random)
         return None
+
+    def first(self, bitfield: Bitfield) -> int | None:
+        """The first wanted piece that a peer has."""
+        both = self.wanted.as_int()
+        if not bitfield.complete:
+            both &= bitfield.as_int()
+        return (bitfield.num_pieces + 7) // 8 * 8 - both.bit_length() if both else None
 
     def by_chance(self, bitfield: Bitfield, random: Random) -> int | None:
         """Any wanted piece that a peer has, if a few throws of the dice find one."""

@@ -79,6 +79,13 @@ class Requests:
                 if hasty_left <= 0:
                     return
 
+    def late(self, start: int, count: int, key: PeerKey, *, before: float) -> Iterator[int]:
+        """Of `count` blocks from `start`, those asked for up to `before` that may be asked of `key` too."""
+        for block in range(start, start + count):
+            asked = self.first.get(block)
+            if asked is not None and asked[1] <= before and self._may_repeat(block, asked[0], key):
+                yield block
+
     def repeat(self, block: int, key: PeerKey) -> None:
         """The block is asked of `key` too."""
         self.copies.setdefault(block, []).append(key)

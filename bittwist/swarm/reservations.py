@@ -19,6 +19,10 @@ class Reservations:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
+    def __iter__(self) -> Iterator[int]:
+        """The reserved pieces."""
+        return iter(self._keys)
+
     def __contains__(self, index: int) -> bool:
         return index in self._keys
 

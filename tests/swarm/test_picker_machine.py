@@ -38,6 +38,26 @@ class Swarm(RuleBasedStateMachine):
         self.late: dict[int, dict[tuple[int, int], int]] = {}
         self.came: dict[int, dict[int, int]] = {}  # piece in flight → begin → who gave it
         self.have: set[int] = set()
+        self.levels = bytes([4]) * pieces
+        self.began_urgent = False
+
+    @rule(random=CHANCE, skipped=st.sampled_from([0.0, 0.3, 0.9, 1.0]), sequential=st.booleans())
+    def prioritise(self, random: Random, skipped: float, sequential: bool) -> None:
+        """Other pieces are wanted, and some more than others: nothing that came of a wanted one is lost."""
+        self.levels = bytes(
+            0 if random.random() < skipped else random.choice((1, 4, 7, 8)) for _ in range(self.pieces)
+        )
+        self.picker.prioritise(self.levels, sequential=sequential)
+        self._forget(wanted=False)
+
+    @rule(random=CHANCE, at=st.sampled_from([0.0, 3.0, 100.0]))
+    def set_deadline(self, random: Random, at: float) -> None:
+        self.picker.deadlines.add(random.randrange(self.pieces), self.now + at)
+        self.began_urgent = True
+
+    @rule()
+    def clear_deadlines(self) -> None:
+        self.picker.deadlines.clear()
 
     @rule(key=KEYS, random=CHANCE, share=st.sampled_from([0.0, 0.3, 0.9, 1.0]))
     def join(self, key: int, random: Random, share: float) -> None:
@@ -75,7 +95,7 @@ class Swarm(RuleBasedStateMachine):
         assert len(blocks) <= count
         assert len({block[:2] for block in blocks}) == len(blocks)
         for index, begin, length in blocks:
-            assert index in self.peers[key] and index not in self.have
+            assert index in self.peers[key] and index not in self.have and self.levels[index]
             assert length == self.geometry.block_length(index, begin)
             assert begin not in self.came.get(index, {}), "it has come"
             assert (index, begin) not in self.asked[key], "it was asked for"
@@ -128,15 +148,23 @@ class Swarm(RuleBasedStateMachine):
         if good:
             self.picker.verified(index)
             self.have.add(index)
+            self._forget(wanted=False)
         else:
             assert self.picker.failed(index) == came
             if reserve and self.peers:
                 self.picker.reserve(index, random.choice(list(self.peers)))
 
-    def _forget(self) -> None:
+    def _forget(self, wanted: bool = True) -> None:
         for index in self.picker.forgotten():
+            assert wanted or not self.levels[index]
             self.came.pop(index, None)
-            assert not any(index == block[0] for asked in self.asked.values() for block in asked)
+            for (
+                key,
+                asked,
+            ) in self.asked.items():  # of what is wanted only pieces nobody is asked for are given up
+                for block in [block for block in asked if block[0] == index]:
+                    assert not self.levels[index]
+                    self.late[key][block] = asked.pop(block)
 
     @invariant()
     def every_piece_is_in_one_state(self) -> None:
@@ -146,8 +174,11 @@ class Swarm(RuleBasedStateMachine):
         for index, state in enumerate(states):
             came = len(self.came.get(index, {}))
             match state:
-                case PieceState.WANTED | PieceState.HAVE:
+                case PieceState.WANTED | PieceState.UNWANTED | PieceState.HAVE:
                     assert came == 0
+                    assert state is PieceState.HAVE or (state is PieceState.WANTED) is (
+                        self.levels[index] > 0
+                    )
                 case PieceState.ACTIVE:
                     assert came < self.geometry.num_blocks(index)
                 case PieceState.VERIFYING:
@@ -157,15 +188,19 @@ class Swarm(RuleBasedStateMachine):
     def no_more_pieces_are_in_flight_than_allowed(self) -> None:
         flying = (PieceState.ACTIVE, PieceState.VERIFYING)
         count = sum(self.picker.state(index) in flying for index in range(self.pieces))
-        assert self.picker.in_flight == count <= self.max_active
+        assert self.picker.in_flight == count <= self.max_active + 1
+        if count > self.max_active:
+            assert self.began_urgent
 
     @invariant()
     def the_counts_are_right(self) -> None:
-        assert self.picker.wanted_left == self.pieces - len(self.have)
+        wanted = {index for index, level in enumerate(self.levels) if level}
+        assert self.picker.wanted_left == len(wanted - self.have)
+        assert self.picker.complete is (wanted <= self.have)
         for index in range(self.pieces):
             assert self.picker.availability[index] == sum(index in has for has in self.peers.values())
         for key, has in self.peers.items():
-            assert self.picker.interesting(key) is bool(has - self.have)
+            assert self.picker.interesting(key) is bool(has & wanted - self.have)
 
     def teardown(self) -> None:
         """One good seed that everything can be had of ends it, whatever happened before."""
@@ -173,6 +208,8 @@ class Swarm(RuleBasedStateMachine):
             return
         for key in list(self.peers):
             self.release(key, Random(0), True)
+        self.levels = bytes([4]) * self.pieces
+        self.picker.prioritise(self.levels)
         self.picker.peer_has_all(99)
         self.peers[99], self.asked[99], self.late[99] = set(range(self.pieces)), {}, {}
         for _ in range(100 * self.pieces):
