@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from bittwist.errors import StorageError
 from bittwist.metainfo.info import Info
 from bittwist.session.downloads import Downloads, DownloadsOwner
+from bittwist.session.fastpieces import FastPieces
 from bittwist.session.settings import SessionSettings
 from bittwist.session.statistics import Tally
 from bittwist.session.uploads import Taker, Uploads
@@ -91,6 +92,12 @@ class Content:
             takers,
             lambda: self._picker.have.complete,
             owner.storage_failed,
+            FastPieces(
+                self.info.info_hash.short,
+                self.info.geometry,
+                self._picker.have,
+                lambda: self._settings.allowed_fast,
+            ),
         )
 
     @property

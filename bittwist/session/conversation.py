@@ -16,8 +16,9 @@ from bittwist.session.statistics import PeerStatistics
 from bittwist.swarm.choker import PeerRates
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.swarm.rate import Rate
+from bittwist.wire import lt_donthave
 from bittwist.wire import messages as m
-from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
+from bittwist.wire.extension import EXTENDED_HANDSHAKE, OURS, ExtensionHandshake
 from bittwist.wire.handshake import Handshake
 from bittwist.wire.runs import Block, BlockData, Pieces, Requests
 from bittwist.wire.standing import Standing
@@ -37,6 +38,7 @@ class Hub(Protocol):
     def greeting(self, talk: Conversation) -> Sequence[m.Message]: ...
     def extended(self, talk: Conversation, message: m.Extended) -> None: ...
     def has_changed(self, talk: Conversation, index: int | None) -> None: ...
+    def has_lost(self, talk: Conversation, index: int) -> None: ...
     def interest_changed(self, talk: Conversation) -> None: ...
     def choke_changed(self, talk: Conversation) -> None: ...
     def rejected(self, talk: Conversation, block: Block) -> None: ...
@@ -62,7 +64,11 @@ class Conversation:
         self.dialed: list[Address] = []  # the candidates that lead here, not to be dialed meanwhile
         self.metadata_given = Given()
         self.restated = 0  # how often it said anew what it has
+        self.withdrawn: list[int] = []  # pieces it has said in this turn that it has no longer
         self.allowed_fast: set[int] = set()
+        self.knows: Collection[int] | None = None  # pieces it was told that we have; None: of all
+        self.told_upload_only = False  # that we want nothing (BEP 21)
+        self.reintroduced = 0  # how often we said anew what we want
         self.download_rate = Rate()
         self.upload_rate = Rate()
         self.downloaded = 0  # payload bytes; downloads and uploads count here
@@ -93,6 +99,8 @@ class Conversation:
             case m.Cancel(index, begin, length):
                 self._hub.cancelled(self, (index, begin, length))
             case m.RejectRequest(index, begin, length):
+                if self.choking_us:
+                    self.allowed_fast.discard(index)  # it has thought better of it
                 self._hub.rejected(self, (index, begin, length))
             case m.Choke() | m.Unchoke():
                 self._hub.choke_changed(self)
@@ -132,7 +140,7 @@ class Conversation:
 
     def _learn(self, message: m.Message) -> None:
         if self.has is None:
-            if not isinstance(message, m.Have):
+            if not isinstance(message, (m.Have, m.Extended)):
                 self._early = [message]  # it says all there is to say
             elif len(self._early) < MAX_EARLY_HAVES:
                 self._early.append(message)
@@ -153,6 +161,12 @@ class Conversation:
             case m.HaveAll():
                 self.has = Bitfield.full(self.has.num_pieces)
                 self._hub.has_changed(self, None)
+            case m.Extended():
+                index = lt_donthave.decode(message.payload)
+                if index >= self.has.num_pieces:
+                    self.close(RemoteProtocolError(f"donthave of piece {index} of {self.has.num_pieces}"))
+                elif self.has.discard(index):
+                    self._hub.has_lost(self, index)
             case m.HaveNone() if not self.has.empty:
                 self.has = Bitfield(self.has.num_pieces)
                 self._hub.has_changed(self, None)
@@ -163,6 +177,10 @@ class Conversation:
             self.extensions = told if self.extensions is None else self.extensions.updated(told)
             if self.extensions.reqq is not None:
                 self.pipeline.limit(self.extensions.reqq)
+        elif message.identifier == OURS["lt_donthave"]:
+            lt_donthave.decode(message.payload)  # a fault is to be theirs now, not ours later
+            self._learn(message)
+            return
         self._hub.extended(self, message)
 
     # What it is to downloads: a source
@@ -196,6 +214,11 @@ class Conversation:
         standing = self.peer.standing
         assert standing is not None
         return standing
+
+    @property
+    def extended(self) -> bool:
+        """It speaks the extension protocol (BEP 10)."""
+        return self.peer.remote is not None and self.peer.remote.extended
 
     @property
     def fast(self) -> bool:
@@ -256,6 +279,13 @@ class Conversation:
 
     def unchoke(self) -> None:
         self.peer.send(m.Unchoke())
+
+    def allow_fast(self, indices: Sequence[int]) -> None:
+        self.peer.send(*[m.AllowedFast(index) for index in indices])
+
+    def tell(self, indices: Sequence[int]) -> None:
+        """We have these pieces."""
+        self.peer.send(*[m.Have(index) for index in indices])
 
     def reject(self, block: Block) -> None:
         self._reply(m.RejectRequest(*block))

@@ -178,7 +178,7 @@ class Course:
                 self._begin(self._seek_metadata())
             case State.CHECKING:
                 self._dialing.stop()
-                self._part()
+                self._part(staying=True)
                 self._begin(self._check())
             case State.DOWNLOADING | State.SEEDING:
                 self._exchange()
@@ -251,16 +251,22 @@ class Course:
         if self._ticking is None:
             self._ticking = self._clock.callLater(1.0, self._tick)
 
-    def _part(self) -> None:
-        """No more blocks: what was written is vouched for before anything is looked at again."""
+    def _part(self, *, staying: bool = False) -> None:
+        """No more blocks: what was written is vouched for before anything is looked at again.
+
+        With `staying`, peers go on being peers meanwhile.
+        """
         content, self.content = self.content, None
         if self.exchanging:
             assert content is not None
             self.exchanging = False
             content.downloads.stop()
-            content.uploads.stop()
             self._web_seeds.stop()
-            self._peers.close(SessionError("the torrent is checked or stopped"))
+            if staying:
+                self._peers.suspend()
+            else:
+                self._peers.close(SessionError("the torrent is stopped, or its files are gone"))
+            content.uploads.stop()
         if content is not None:
             self._last = (content.pieces_done, content.bytes_done)
             self._winding.down(self._close(content))

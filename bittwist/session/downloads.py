@@ -98,6 +98,11 @@ class Downloads:
         self._tally = tally
 
     @property
+    def finished(self) -> bool:
+        """Nothing is wanted any more."""
+        return self._picker.wanted_left == 0
+
+    @property
     def have(self) -> Bitfield:
         """The pieces that are verified and kept."""
         return self._picker.have
@@ -127,6 +132,13 @@ class Downloads:
         self._picker.peer_have(source.key, index)
         if not self._picker.has(index):
             self.review(source)
+
+    def have_withdrawn(self, source: BlockSource, has: Bitfield, lost: Sequence[int]) -> None:
+        """A source has these pieces no longer, and `has` is what is left: nothing of them will come."""
+        self._picker.joined(source.key, has)
+        blocks = [block for index in lost for block in source.pipeline.withdrawn(index)]
+        self._picker.released(source.key, blocks)
+        self._ask_the_idle()
 
     def left(self, source: BlockSource) -> None:
         if self._sources.pop(source.key, None) is None:

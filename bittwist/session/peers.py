@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from random import Random
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from bittwist.errors import BitTwistError, RemoteProtocolError, SessionError
-from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import Geometry
 from bittwist.session import metadata
 from bittwist.session.conversation import Conversation
 from bittwist.session.downloads import Downloads
-from bittwist.session.introductions import NAME as PEX
 from bittwist.session.introductions import OUR_ID as PEX_ID
 from bittwist.session.introductions import Introductions
+from bittwist.session.presence import Presence
 from bittwist.session.ranks import Ranks
 from bittwist.session.settings import SessionSettings
-from bittwist.session.uploads import MAX_ASKED, Uploads
+from bittwist.session.uploads import Uploads
 from bittwist.swarm.candidates import Candidates, Source
 from bittwist.swarm.own_hosts import OwnHosts
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.wire import messages as m
-from bittwist.wire.extension import EXTENDED_HANDSHAKE, ExtensionHandshake
+from bittwist.wire.extension import EXTENDED_HANDSHAKE
 from bittwist.wire.runs import Block, BlockData
 from bittwist.wire.ut_metadata import MetadataRequest
 
@@ -64,6 +64,8 @@ class Around(Protocol):
     @property
     def version(self) -> str: ...
     @property
+    def random(self) -> Random: ...
+    @property
     def limits(self) -> Limits: ...
     def settings(self) -> SessionSettings: ...
     def next_key(self) -> int: ...
@@ -91,6 +93,7 @@ class Peers:
         self._talks: dict[int, Conversation] = {}
         self._outranked: set[int] = set()  # keys of those that are being parted from for another
         self._fetched: Counter[Source] = Counter()  # payload bytes of peers that are gone, by who named them
+        self._presence = Presence(around, self._own_hosts, lambda: tuple(self._talks.values()))
         self._geometry: Geometry | None = None
         self._raw_info: bytes | None = None
         self._downloads: Downloads | None = None
@@ -100,7 +103,6 @@ class Peers:
         self._gone: list[Deferred[None]] = []
         self.fetch: metadata.MetadataFetch | None = None
         self.introductions: Introductions | None = None  # while peer exchange is on: see `introduce`
-        self._introduced = False  # peer exchange was on, and has to be taken back when it is off
         self.wants_peers: Callable[[], None] = lambda: None  # told when a connection is gone
 
     def __len__(self) -> int:
@@ -121,6 +123,7 @@ class Peers:
     def know(self, geometry: Geometry, raw_info: bytes) -> None:
         """The metadata is known."""
         self._geometry, self._raw_info = geometry, raw_info
+        self._presence.metadata_size = len(raw_info)
         self.fetch = None
         for talk in self:
             talk.learn_geometry(geometry)
@@ -130,20 +133,37 @@ class Peers:
         self._downloads, self._uploads = downloads, uploads
         if not downloads.have.complete:
             self._candidates.wake(self._clock.seconds())  # seeds may be among those that were parted from
+        self._presence.open(downloads.have, lambda: downloads.finished, self._clock.seconds())
         for talk in self:
-            talk.peer.send(*[m.Have(index) for index in downloads.have])
             self._exchange_with(talk)
             self._part_if_seeds(talk)
 
+    def suspend(self) -> None:
+        """The pieces are to be checked anew: who is here stays; no blocks come and go until `exchange`."""
+        self._presence.suspend()
+        for talk in self:
+            for block in talk.pipeline.clear():
+                talk.cancel(block)
+            talk.interest(False)
+        if self._uploads is not None:
+            self._uploads.choke_all()
+        self._downloads = self._uploads = None
+
     def announce_piece(self, index: int) -> None:
         """A piece is verified and kept: tell those who lack it."""
-        message = m.Have(index)
-        for talk in self._talks.values():
-            if talk.has is None or index not in talk.has:
-                talk.peer.send(message)
-        if self._is_seed:
+        self._presence.got(index, self._clock.seconds())
+        if self._wants_nothing:
             for talk in self:
                 self._part_if_seeds(talk)
+
+    def superseed(self, on: bool) -> None:
+        """As a seed pretend to have nothing, so that each piece is given once (BEP 16); or stop that."""
+        self._presence.superseed(on, self._clock.seconds())
+
+    @property
+    def superseeds(self) -> bool:
+        """Whether that was asked for."""
+        return self._presence.superseeds
 
     def ban(self, host: str, reason: str) -> None:
         self._candidates.ban(host, reason)
@@ -156,11 +176,11 @@ class Peers:
         if introductions is self.introductions:
             return
         self.introductions = introductions
-        self._introduced = self._introduced or introductions is not None
+        self._presence.pex = introductions is not None
         for talk in self:
             if introductions is not None:
                 introductions.met(talk, self._clock.seconds())
-            self._restate(talk)
+            self._presence.restate(talk)
 
     def fetched(self) -> Counter[Source]:
         """Payload bytes by who named the peers that they came from; "incoming" are those who dialed us."""
@@ -182,6 +202,7 @@ class Peers:
         """End every conversation; new ones find no downloads and no uploads."""
         self._meeting = False
         self._downloads = self._uploads = None
+        self._presence.close()
         for talk in self:
             talk.close(reason)
 
@@ -214,6 +235,7 @@ class Peers:
             self.fetch.tick(now)
         if self.introductions is not None:
             self.introductions.tick(now)
+        self._presence.tick(now)
         for talk in self:
             talk.tick(now)
 
@@ -283,50 +305,22 @@ class Peers:
     def _is_seed(self) -> bool:
         return self._downloads is not None and self._downloads.have.complete
 
+    @property
+    def _wants_nothing(self) -> bool:
+        """We have all that is wanted, if not all there is (BEP 21)."""
+        return self._downloads is not None and self._downloads.finished
+
     def _part_if_seeds(self, talk: Conversation) -> None:
-        if self._is_seed and talk.wants_nothing:
+        if self._wants_nothing and talk.wants_nothing:
             talk.close(BothSeeds())
 
     def greeting(self, talk: Conversation) -> Sequence[m.Message]:
-        greeting: list[m.Message] = []
         if self._geometry is not None:
             talk.learn_geometry(self._geometry)
-        have = self._downloads.have if self._downloads is not None else None
-        if have is not None and not have.empty:
-            if have.complete and talk.fast:
-                greeting.append(m.HaveAll())
-            else:
-                greeting.append(m.BitfieldMessage(have.to_bytes()))
-        elif talk.fast:
-            greeting.append(m.HaveNone())
-        assert talk.peer.remote is not None
-        if talk.peer.remote.extended:
-            greeting.append(self._extension_handshake(talk, have))
+        greeting = self._presence.greeting(talk)
         if self._downloads is not None:
             self._exchange_with(talk)
         return greeting
-
-    def _extension_handshake(self, talk: Conversation, have: Bitfield | None) -> m.Extended:
-        offered = {metadata.NAME: metadata.OUR_ID}
-        if self._introduced:
-            offered[PEX] = PEX_ID if self.introductions is not None else 0
-        handshake = ExtensionHandshake(
-            m=offered,
-            version=self._around.version,
-            reqq=MAX_ASKED,
-            port=self._around.port() or None,
-            yourip=talk.host,
-            metadata_size=len(self._raw_info) if self._raw_info is not None else None,
-            upload_only=have is not None and have.complete,
-        )
-        return m.Extended(EXTENDED_HANDSHAKE, handshake.encode())
-
-    def _restate(self, talk: Conversation) -> None:
-        """Send the extension handshake again: all of it, since not everybody adds them up (BEP 10)."""
-        assert talk.peer.remote is not None
-        if talk.peer.remote.extended:
-            have = self._downloads.have if self._downloads is not None else None
-            talk.send_extended(self._extension_handshake(talk, have))
 
     def _exchange_with(self, talk: Conversation) -> None:
         assert self._downloads is not None and talk.has is not None
@@ -354,15 +348,34 @@ class Peers:
     def has_changed(self, talk: Conversation, index: int | None) -> None:
         if self._downloads is None or talk.has is None or talk.key not in self._talks:
             return
+        self._presence.has_changed(talk, index, self._clock.seconds())
         self._part_if_seeds(talk)
         if index is not None:
             self._downloads.have_announced(talk, index)
             return
+        if self._restated(talk):
+            self._downloads.joined(talk, talk.has)
+
+    def _restated(self, talk: Conversation) -> bool:
+        """It says anew what it has; whether it may."""
         talk.restated += 1
         if talk.restated > MAX_RESTATED + self._clock.seconds() - talk.connected_at:
             talk.close(RemoteProtocolError("too many bitfields"))
-        else:
-            self._downloads.joined(talk, talk.has)
+            return False
+        return True
+
+    def has_lost(self, talk: Conversation, index: int) -> None:
+        if self._downloads is None or talk.has is None or talk.key not in self._talks:
+            return
+        talk.withdrawn.append(index)
+
+    def _take_back(self, talk: Conversation) -> None:
+        """All that it lost in one turn costs as much as a bitfield."""
+        lost, talk.withdrawn = talk.withdrawn, []
+        if self._downloads is None or talk.has is None or not self._restated(talk):
+            return
+        self._presence.has_changed(talk, None, self._clock.seconds())
+        self._downloads.have_withdrawn(talk, talk.has, [index for index in lost if index not in talk.has])
 
     def interest_changed(self, talk: Conversation) -> None:
         if self._uploads is not None:
@@ -380,6 +393,9 @@ class Peers:
     def requested(self, talk: Conversation, blocks: Sequence[Block]) -> None:
         if self._uploads is not None:
             self._uploads.requested(talk, blocks)
+        elif talk.fast:
+            for block in blocks:
+                talk.reject(block)
 
     def cancelled(self, talk: Conversation, block: Block) -> None:
         if self._uploads is not None:
@@ -392,6 +408,8 @@ class Peers:
     def settled(self, talk: Conversation) -> None:
         if talk.key not in self._talks:
             return
+        if talk.withdrawn:
+            self._take_back(talk)
         if self._downloads is not None:
             self._downloads.ask(talk)
         if self._uploads is not None:
@@ -414,11 +432,12 @@ class Peers:
             self.introductions.left(talk, as_good_as_others=parted)
         for address in talk.dialed:
             if isinstance(reason, SessionError):
-                seeds = isinstance(reason, BothSeeds) and self._is_seed
+                seeds = isinstance(reason, BothSeeds) and self._wants_nothing
                 apart = SEEDS_APART if seeds else AGAIN_AFTER
                 self._candidates.parted(address, now, apart)
             else:
                 self._candidates.lost(address, now)
+        self._presence.left(talk, now)
         if self.fetch is not None:
             self.fetch.left(talk, now)
         if self._downloads is not None:

@@ -16,6 +16,8 @@ from bittwist.storage.disk import DiskSettings
 from bittwist.swarm.candidates import CandidateSettings
 from bittwist.swarm.choker import ChokerSettings
 from bittwist.swarm.pipeline import PipelineSettings
+from bittwist.swarm.superseed import SuperseedSettings
+from bittwist.wire.fast import ALLOWED_FAST_PIECES
 
 USUAL_PORTS = tuple(range(6881, 6890))  # where BitTorrent clients listen (BEP 3)
 
@@ -42,6 +44,7 @@ class SessionSettings:
     max_peers_per_host: int = 16  # of one torrent: a household or a machine full of tests, not a crowd of one
     dial_below: int = 40  # peers of a torrent below which more are dialed
     half_open: int = HALF_OPEN_LIMIT  # dials at once
+    allowed_fast: int = ALLOWED_FAST_PIECES  # pieces a newcomer may fetch while it is choked (BEP 6); 0: none
     retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
     network: NetworkSettings = field(default_factory=NetworkSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -51,4 +54,5 @@ class SessionSettings:
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     announcer: AnnouncerSettings = field(default_factory=AnnouncerSettings)
+    superseed: SuperseedSettings = field(default_factory=SuperseedSettings)
     web_seeds: WebSeedSettings = field(default_factory=WebSeedSettings)

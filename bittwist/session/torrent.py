@@ -207,6 +207,18 @@ class Torrent:
         """Hash every piece anew, whatever is remembered of them: now, or when it is started."""
         self._course.recheck()
 
+    @property
+    def superseeding(self) -> bool:
+        """Whether `set_superseeding` asked for it; it has an end when pieces are spread."""
+        return self._peers.superseeds
+
+    def set_superseeding(self, on: bool) -> None:
+        """Give each piece once, as far as peers pass it on (BEP 16), as soon as it is a seed.
+
+        It is not remembered across a restart.
+        """
+        self._peers.superseed(on)
+
     def add_peers(self, addresses: Iterable[Address], source: str = "manual") -> None:
         self._dialing.found(addresses, source)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from bittwist.errors import StorageError
 from bittwist.metainfo.bitfield import Bitfield
+from bittwist.session.fastpieces import FastPieces, Newcomer
 from bittwist.session.statistics import Tally
 from bittwist.storage.disk import Store
 from bittwist.swarm.choker import Choker, PeerRates
@@ -38,19 +39,16 @@ class Asked:
     ahead: int = 0  # bytes read since it was last given something
 
 
-class Taker(Protocol):
+class Taker(Newcomer, Protocol):
     """Who blocks are given to: a peer's conversation."""
 
     uploaded: int
+    knows: Collection[int] | None  # the pieces it was told of; None: all that we have
 
-    @property
-    def key(self) -> int: ...
     @property
     def interested(self) -> bool: ...
     @property
     def choked_by_us(self) -> bool: ...
-    @property
-    def fast(self) -> bool: ...
     @property
     def unsent(self) -> int: ...
     def rates(self, now: float) -> PeerRates: ...
@@ -75,6 +73,7 @@ class Uploads:
         takers: Callable[[], Iterable[Taker]],
         seeding: Callable[[], bool],
         storage_failed: Callable[[StorageError], None],
+        fast: FastPieces,
     ) -> None:
         self._clock = clock
         self._choker = choker
@@ -84,6 +83,7 @@ class Uploads:
         self._takers = takers
         self._seeding = seeding
         self._storage_failed = storage_failed
+        self._fast = fast
         self._asked: dict[int, Asked] = {}
         self._choose_at = 0.0
         self._looks = 0  # at newcomers, in this second
@@ -96,13 +96,30 @@ class Uploads:
         asked = self._asked.get(taker.key)
         if asked is None:
             asked = self._asked[taker.key] = Asked({})
-        queue, have = asked.blocks, self._have
-        unchoked = not taker.choked_by_us
+        queue = asked.blocks
+        have: Bitfield | Collection[int] = self._have if taker.knows is None else taker.knows
+        if taker.choked_by_us:
+            have = ()
+            blocks = self._not_allowed(taker, queue, blocks)
         for block in blocks:
-            if unchoked and block[0] in have and len(queue) < MAX_ASKED:
+            if block[0] in have and len(queue) < MAX_ASKED:
                 queue[block] = None
             elif taker.fast:
                 taker.reject(block)
+
+    def _not_allowed(
+        self, taker: Taker, queue: dict[Block, None], blocks: Iterable[Block]
+    ) -> Sequence[Block]:
+        """A choked peer asks: what it may have all the same goes to its queue (BEP 6), the rest is said."""
+        now = self._clock.seconds()
+        refused = []
+        for block in blocks:
+            index, _, length = block
+            if len(queue) < MAX_ASKED and self._fast.take(taker, index, length, now):
+                queue[block] = None
+            else:
+                refused.append(block)
+        return refused
 
     def cancelled(self, taker: Taker, block: Block) -> None:
         asked = self._asked.get(taker.key)
@@ -118,6 +135,7 @@ class Uploads:
 
     def left(self, taker: Taker) -> None:
         self._asked.pop(taker.key, None)
+        self._fast.left(taker)
 
     def give(self, taker: Taker) -> None:
         """Hand over what is asked for, as far as it is read and the connection takes it."""
@@ -200,6 +218,8 @@ class Uploads:
         self._looks += 1
         if self._looks <= MAX_LOOKS:
             self._choose(self._clock.seconds(), between=True)
+        if taker.choked_by_us and taker.knows is None:
+            self._fast.offer(taker)
 
     def tick(self) -> None:
         """Once a second; every CHOKE_INTERVAL whom to unchoke is decided anew."""
@@ -222,19 +242,33 @@ class Uploads:
         for taker in takers:
             if taker.key in chosen and taker.choked_by_us:
                 taker.unchoke()
+                self._fast.unchoked(taker)
             elif not between and taker.key not in chosen and not taker.choked_by_us:
                 taker.choke()
+                self._fast.choked(taker, now)
                 self._forget(taker)
 
+    def choke_all(self) -> None:
+        """Nobody is given anything for now."""
+        for taker in self._takers():
+            if not taker.choked_by_us:
+                taker.choke()
+            asked = self._asked.pop(taker.key, None)
+            if asked is not None and taker.fast:
+                for block in asked.blocks:
+                    taker.reject(block)
+
     def _forget(self, taker: Taker) -> None:
-        """A choked peer's open requests are void; with BEP 6 each is rejected."""
+        """A choked peer's open requests are void, but for those allowed; with BEP 6 each is rejected."""
         asked = self._asked.get(taker.key)
         if asked is None:
             return
-        if taker.fast:
-            for block in asked.blocks:
-                taker.reject(block)
+        open_requests = tuple(asked.blocks)
         asked.blocks.clear()
+        refused = self._not_allowed(taker, asked.blocks, open_requests)
+        if taker.fast:
+            for block in refused:
+                taker.reject(block)
 
     def _log_bug(self, failure: Failure) -> None:
         self._log.failure("A block could not be given", failure)

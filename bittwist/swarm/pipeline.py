@@ -136,6 +136,13 @@ class Pipeline:
             self._silent_since = None
         return True
 
+    def withdrawn(self, index: int) -> list[Block]:
+        """The peer has a piece no longer (BEP 54): what was outstanding of it, oldest first."""
+        blocks = [(at, begin, length) for (at, begin), (length, _) in self._asked.items() if at == index]
+        for _, begin, _ in blocks:
+            self.cancelled(index, begin)
+        return blocks
+
     def clear(self) -> list[Block]:
         """We are choked, or the peer is gone: what was outstanding, oldest first."""
         blocks = [(index, begin, length) for (index, begin), (length, _) in self._asked.items()]

@@ -55,12 +55,12 @@ class _Peer:
 
     __slots__ = ("free", "has", "revealed", "task", "waits_since")
 
-    def __init__(self, has: Bitfield, now: float) -> None:
+    def __init__(self, has: Bitfield, now: float, free: bool) -> None:
         self.has = has
         self.revealed: set[int] = set()
         self.task: _Task | None = None  # None: it waits for one
         self.waits_since = now
-        self.free = False  # it was told of everything
+        self.free = free  # it was told of everything
 
 
 class Superseed:
@@ -81,11 +81,14 @@ class Superseed:
         self._out: dict[int, tuple[PeerKey, float]] = {}  # told of and not come since: whom last, and when
         self._alone_since: float | None = None
 
-    def joined(self, key: PeerKey, has: Bitfield, now: float) -> list[Reveal]:
-        """A peer has these pieces (they are copied); said again, it replaces what was known."""
+    def joined(self, key: PeerKey, has: Bitfield, now: float, *, free: bool = False) -> list[Reveal]:
+        """A peer has these pieces (they are copied); said again, it replaces what was known.
+
+        `free`: it was told of all our pieces before.
+        """
         known = self._peers.get(key)
         if known is None:
-            self._peers[key] = _Peer(has.copy(), now)
+            self._peers[key] = _Peer(has.copy(), now, free)
             self._alone_since = now if len(self._peers) == 1 else None
         else:
             known.has = has.copy()

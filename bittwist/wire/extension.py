@@ -13,7 +13,8 @@ from bittwist.wire.ut_metadata import MAX_METADATA
 
 EXTENDED_HANDSHAKE = 0  # the extended message identifier of the handshake itself
 
-OURS: Mapping[str, int] = {"ut_metadata": 1, "ut_pex": 2}  # the numbers under which peers send us these
+# The numbers under which peers send us these.
+OURS: Mapping[str, int] = {"ut_metadata": 1, "ut_pex": 2, "lt_donthave": 3}
 
 MAX_HANDSHAKE = 16 << 10  # bytes; real ones have under 300
 MAX_EXTENSIONS = 64  # names kept of one peer; real ones have under 12

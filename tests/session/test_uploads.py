@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import BLOCK
+from bittwist.session.fastpieces import FastPieces
 from bittwist.session.statistics import Tally
 from bittwist.session.uploads import CHOKE_INTERVAL, MAX_ASKED, MAX_LOOKS, SEND_AHEAD, Uploads
 from bittwist.storage.disk import Disk, DiskSettings
@@ -40,9 +41,15 @@ class Counting(MemoryStorage):
 class Peer:
     """A taker whose connection holds what it is given until `take`."""
 
+    knows = None
+    host = "10.0.0.9"
+    has = None
+
     def __init__(self, key=1, *, fast=True, choked=False):
         self.key = key
         self.fast = fast
+        self.allowed = []
+        self.closed = None
         self.interested = True
         self.choked_by_us = choked
         self.uploaded = 0
@@ -67,6 +74,12 @@ class Peer:
 
     def reject(self, block):
         self.rejected.append(block)
+
+    def allow_fast(self, indices):
+        self.allowed += indices
+
+    def close(self, reason):
+        self.closed = reason
 
     def choke(self):
         self.choked_by_us = True
@@ -93,6 +106,7 @@ class Chosen:
 
 class UploadsTestCase(SynchronousTestCase):
     settings = DiskSettings()
+    allowed_fast = 0
 
     def setUp(self):
         self.reactor = FakeReactor()
@@ -117,6 +131,7 @@ class UploadsTestCase(SynchronousTestCase):
             lambda: self.peers,
             lambda: True,
             self.failures.append,
+            FastPieces(INFO.info_hash.short, INFO.geometry, self.have, lambda: self.allowed_fast),
         )
 
     @property

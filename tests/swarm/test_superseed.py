@@ -155,6 +155,14 @@ def test_the_only_peer_for_a_while_is_told_of_everything_and_those_who_come_late
     assert list(seed.policy.knows(2)) == [index]
 
 
+def test_who_was_told_of_everything_before_is_told_of_nothing_and_what_it_has_counts():
+    policy = superseed()
+    assert policy.joined(1, having(0, 1, 2, 3, 4, 5, 6), 0.0, free=True) == []
+    assert policy.knows(1) is None
+    assert policy.joined(2, having(), 0.0) == [(2, 7)]
+    assert policy.peer_have(1, 7, 1.0) and policy.over
+
+
 def test_one_left_of_two_is_alone_from_then_on():
     seed = Seed(2)
     seed.policy.left(2, 100.0)

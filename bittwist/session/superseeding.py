@@ -1,0 +1,100 @@
+"""Superseeding on the wire: each peer is told of the pieces that `swarm.superseed` reveals to it (BEP 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+from bittwist.metainfo.bitfield import Bitfield
+from bittwist.swarm.superseed import Reveal, Superseed
+
+
+class Audience(Protocol):
+    """A peer that is told of pieces: a conversation."""
+
+    knows: Collection[int] | None  # the pieces it was told of; None: all that we have
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def has(self) -> Bitfield | None: ...
+    def tell(self, indices: Sequence[int]) -> None:
+        """Send a Have for each."""
+        ...
+
+
+class Superseeding:
+    """There is one while a seed pretends to have nothing. Owns the policy."""
+
+    def __init__(
+        self,
+        policy: Superseed,
+        have: Bitfield,
+        peers: Callable[[], Iterable[Audience]],
+        aware: Iterable[Audience],
+        now: float,
+    ) -> None:
+        """`have` are all the pieces there are; the `aware` among the peers know that we have them."""
+        self._policy = policy
+        self._have = have
+        self._peers = peers
+        self._met: set[int] = set()
+        for peer in aware:
+            if peer.has is not None:
+                self._met.add(peer.key)
+                policy.joined(peer.key, peer.has, now, free=True)
+
+    @property
+    def over(self) -> bool:
+        """Nobody has to be deceived any more."""
+        return self._policy.over
+
+    def meets(self, peer: Audience) -> None:
+        """It has shaken hands. It is told of a piece when there was time to hear what it has (`tick`)."""
+        peer.knows = ()
+
+    def has_changed(self, peer: Audience, index: int | None, now: float) -> None:
+        """A peer has one piece more, or said anew what it has."""
+        if peer.key not in self._met or peer.has is None:
+            return
+        if index is None:
+            self._tell(self._policy.joined(peer.key, peer.has, now))
+        else:
+            self._tell(self._policy.peer_have(peer.key, index, now))
+
+    def left(self, peer: Audience, now: float) -> None:
+        self._met.discard(peer.key)
+        self._tell(self._policy.left(peer.key, now))
+
+    def tick(self, now: float) -> None:
+        """Once a second."""
+        for peer in self._peers():
+            if peer.key not in self._met and peer.has is not None:
+                self._met.add(peer.key)
+                self._tell(self._policy.joined(peer.key, peer.has, now))
+        self._tell(self._policy.tick(now))
+
+    def end(self) -> None:
+        """Tell everyone everything."""
+        self._tell([(peer.key, None) for peer in self._peers() if peer.knows is not None])
+
+    def _tell(self, reveals: Iterable[Reveal]) -> None:
+        if not reveals:
+            return
+        peers = {peer.key: peer for peer in self._peers()}
+        for key, index in reveals:
+            peer = peers.get(key)
+            if peer is None:
+                continue
+            if index is None:
+                self._tell_all(peer)
+            else:
+                peer.knows = self._policy.knows(key)
+                peer.tell([index])
+
+    def _tell_all(self, peer: Audience) -> None:
+        known, peer.knows = peer.knows, None
+        if known is not None:
+            has = peer.has
+            lacks = self._have if has is None else (index for index in self._have if index not in has)
+            peer.tell([index for index in lacks if index not in known])
