@@ -34,8 +34,6 @@ MAX_LINES = 8  # kept connections of one lane: its server's, and those it redire
 MAX_WAYS = 4096  # redirects remembered for one server, the oldest forgotten first
 MAX_EXCUSE = 4 << 10  # bytes read of an answer that is not the range, so that its connection can be kept
 
-_CANCELLED = (CancelledError, ConnectingCancelledError)
-
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -203,7 +201,7 @@ class RangeLane:
             self._drop(url, line)
             if self._looking is None:
                 raise FetchError(str(url), f"no answer within {LOOK_EVERY:g} s") from problem
-            if isinstance(problem, CancelledError) or isinstance(problem.__cause__, _CANCELLED):
+            if _was_cancelled(problem):
                 raise CancelledError from problem
             reason = problem.reason if isinstance(problem, NetworkError) else why_failed(problem)
             raise FetchError(str(url), line.complaint or reason) from problem
@@ -348,3 +346,12 @@ class _Stream(Protocol):
             self.over.callback(None)
         else:
             self.over.errback(result)
+
+
+def _was_cancelled(problem: BaseException) -> bool:
+    """Whether we gave it up ourselves, while dialing or waiting for the answer."""
+    if isinstance(problem, ResponseFailed):
+        return any(failure.check(CancelledError) for failure in problem.reasons)
+    return isinstance(problem, CancelledError) or isinstance(
+        problem.__cause__, (CancelledError, ConnectingCancelledError)
+    )
