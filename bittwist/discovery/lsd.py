@@ -49,8 +49,8 @@ class LocalNetwork(Protocol):
 class LocalDiscovery:
     """Announces torrents to the networks we are on, and hears who else has them.
 
-    `listen_host` is where peers reach us: of one address only its network counts, and no family that it is
-    not of is announced on. `found` is told the short info hash and address of each peer that is heard.
+    Where peers reach us at one address only its network counts; where they do at all addresses of a family,
+    all networks of that family. `found` is told the short info hash and address of each peer that is heard.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class LocalDiscovery:
         clock: IReactorTime,
         network: LocalNetwork,
         settings: LsdSettings,
-        listen_host: str,
         port: Callable[[], int],
         cookie: str,
         found: Callable[[bytes, Address], None],
@@ -67,7 +66,7 @@ class LocalDiscovery:
         self._clock = clock
         self._network = network
         self._settings = settings
-        self._listen_host = ip_address(listen_host or "0.0.0.0")
+        self._listen_host = ip_address("0.0.0.0")
         self._port = port
         self._cookie = cookie
         self._found = found
@@ -79,8 +78,9 @@ class LocalDiscovery:
         self._running = False
         self._heard = (0, 0)  # datagrams in which second
 
-    def start(self) -> None:
-        """The port that peers reach us on is known."""
+    def start(self, listen_host: str) -> None:
+        """Peers reach us at this host, and at the port that is known now."""
+        self._listen_host = ip_address(listen_host or "0.0.0.0")
         self._running = True
         self._plan()
 

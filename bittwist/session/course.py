@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bittwist.discovery.announcer import Announcer
 from bittwist.errors import BitTwistError, DiskFull, FolderGone, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.session.absence import Absence
 from bittwist.session.content import Content
 from bittwist.session.dialing import Dialing
 from bittwist.session.downloads import DownloadsOwner
+from bittwist.session.finding import Finding
 from bittwist.session.lifecycle import Life, State, lifecycle
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
@@ -60,7 +60,7 @@ class Course:
         subject: Subject,
         peers: Peers,
         dialing: Dialing,
-        announcer: Announcer,
+        finding: Finding,
         web_seeds: WebSeeds,
     ) -> None:
         self.life = Life()
@@ -72,7 +72,7 @@ class Course:
         self._subject = subject
         self._peers = peers
         self._dialing = dialing
-        self._announcer = announcer
+        self._finding = finding
         self._web_seeds = web_seeds
         self._facts = lifecycle(self.life)
         self._winding = Winding()
@@ -235,7 +235,7 @@ class Course:
             self._peers.meet()
             self._peers.exchange(content.downloads, content.uploads)
         elif content.complete:
-            self._announcer.completed()
+            self._finding.completed()
         if content.complete:
             content.downloads.stop()
             self._web_seeds.stop()
@@ -247,7 +247,7 @@ class Course:
     def _meet_peers(self) -> None:
         self._peers.meet()
         self._dialing.start()
-        self._announcer.start()
+        self._finding.start()
         if self._ticking is None:
             self._ticking = self._clock.callLater(1.0, self._tick)
 
@@ -289,7 +289,7 @@ class Course:
             self._log.warn("A torrent was not closed well: {why}", why=error)
 
     async def _wind_down(self) -> None:
-        await gatherResults([self._announcer.stop(), self._peers.when_gone()], consumeErrors=True)
+        await gatherResults([self._finding.stop(), self._peers.when_gone()], consumeErrors=True)
 
     def _look_for_folder(self, error: FolderGone) -> None:
         info, around = self._subject.info, self._around

@@ -45,11 +45,12 @@ class Dialing:
     def under_way(self) -> int:
         return len(self._dials)
 
-    def found(self, addresses: Iterable[Address], source: str) -> None:
+    def found(self, addresses: Iterable[Address], source: str, detail: str = "") -> int:
+        """Dial these too; how many of them are new and kept."""
         now = self._clock.seconds()
-        for address in addresses:
-            self._candidates.add(address, source, now)
+        new = sum(self._candidates.add(address, source, now, detail) for address in addresses)
         self.dial()
+        return new
 
     def start(self) -> None:
         self._running = True

@@ -68,6 +68,16 @@ class PeerBanned:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class PeersFound:
+    """A source was the first to name `count` addresses; `detail` is the URL of a tracker."""
+
+    info_hash: InfoHash
+    source: str
+    detail: str
+    count: int
+
+
 Happening = (
     Listening
     | TorrentAdded
@@ -77,6 +87,7 @@ Happening = (
     | PieceVerified
     | PieceFailed
     | PeerBanned
+    | PeersFound
 )
 
 

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from bittwist import __version__
 from bittwist.address import Address, split_host_port
-from bittwist.discovery.announcer import Announcer, AnnounceState
+from bittwist.discovery.lsd import LocalDiscovery
 from bittwist.discovery.trackers import TrackerClients
 from bittwist.errors import (
     BitTwistError,
@@ -39,6 +39,7 @@ from bittwist.peer.connector import Connector
 from bittwist.peer.listener import EndpointListener, Listener
 from bittwist.peer.protocol import PeerFactory
 from bittwist.session import observe
+from bittwist.session.announcing import Announcing
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
 from bittwist.session.lifecycle import State
@@ -51,6 +52,7 @@ from bittwist.storage.disk import Disk
 from bittwist.storage.files import FileStorage
 from bittwist.storage.interfaces import IStorage
 from bittwist.storage.openfiles import OpenFiles
+from bittwist.swarm.own_hosts import OwnHosts
 
 ONLY_V2_LINK = (
     "this magnet link has only a v2 hash (btmh), which is not enough yet: "
@@ -96,7 +98,6 @@ class Session(Service):
         self._restore = restore
         self._wall = wall
         self._random = random if random is not None else Random(token(16))
-        self._key = token(4)
         self._torrents: dict[bytes, Torrent] = {}
         self._observers = observe.Observers(reactor)
         self._listening: Condition[Address] = Condition(reactor)
@@ -116,6 +117,23 @@ class Session(Service):
         self._disk = Disk(reactor, self.settings.disk)
         self._disk.watch(self._pause, self._resume)
         self._saving = Saving(self._state, self._disk.lane()) if self._state else None
+        self._local = LocalDiscovery(
+            reactor,
+            self._network,
+            self.settings.lsd,
+            lambda: self._port,
+            token(8).hex(),
+            self._found_locally,
+        )
+        announcing = Announcing(
+            reactor,
+            self._trackers.client,
+            self._random,
+            lambda: self.settings,
+            lambda: self._port,
+            self.peer_id,
+            token(4),
+        )
         keys = itertools.count(1)
         self._around = Surroundings(
             clock=reactor,
@@ -129,7 +147,9 @@ class Session(Service):
             limits=self,
             next_key=lambda: next(keys),
             port=lambda: self._port,
-            announcer=self._announcer,
+            announcer=announcing.announcer,
+            local=self._local,
+            own_hosts=OwnHosts(self.settings.external_address),
             storage=storage if storage is not None else self._files,
             journal=lambda info_hash: self._state.journal(info_hash) if self._state else None,
             publish=self._observers.publish,
@@ -164,6 +184,7 @@ class Session(Service):
         self._connector.stop()
         await gatherResults([torrent.close() for torrent in self._torrents.values()], consumeErrors=True)
         await self._trackers.close()
+        await self._local.stop()
         await self._disk.stop()
         if self._saving is not None:
             await self._saving.idle()
@@ -245,9 +266,10 @@ class Session(Service):
         self._observers.publish(observe.TorrentAdded(torrent.info_hash))
         return torrent
 
-    def _run(self) -> None:
-        """The port is decided, so that every announce can carry it: begin."""
+    def _run(self, host: str) -> None:
+        """The port is decided, so that every announce can carry it: begin. Peers reach us at `host`."""
         self._phase = _Phase.RUNNING
+        self._local.start(host)
         for torrent in self.torrents:
             self._begin(torrent).addErrback(
                 lambda failure: self._log.failure("A torrent did not start well", failure)
@@ -262,7 +284,7 @@ class Session(Service):
         if self._phase is not _Phase.RUNNING or self._torrents.get(torrent.info_hash.short) is not torrent:
             return  # stopped or removed meanwhile
         if isinstance(torrent.source, Magnet):
-            self.add_peers(torrent, torrent.source.peers)
+            self.add_peers(torrent, torrent.source.peers, "magnet")
         if torrent.saved().running:
             torrent.start()
 
@@ -276,15 +298,20 @@ class Session(Service):
         if self._saving is not None:
             await self._saving.forget(torrent.info_hash)
 
-    def add_peers(self, torrent: Torrent, peers: Iterable[str]) -> None:
+    def add_peers(self, torrent: Torrent, peers: Iterable[str], source: str = "manual") -> None:
         """Have a torrent dial each HOST:PORT; a name that is not found is logged. Raises ValueError."""
         for host, port in [split_host_port(peer) for peer in peers]:
             finding = self._network.resolve(host)
-            finding.addCallback(self._found, torrent, port)
+            finding.addCallback(self._found, torrent, port, source)
             finding.addErrback(self._not_found)
 
-    def _found(self, hosts: tuple[str, ...], torrent: Torrent, port: int) -> None:
-        torrent.add_peers(Address(host, port) for host in hosts)
+    def _found(self, hosts: tuple[str, ...], torrent: Torrent, port: int, source: str) -> None:
+        torrent.add_peers([Address(host, port) for host in hosts], source)
+
+    def _found_locally(self, info_hash: bytes, address: Address) -> None:
+        torrent = self._torrents.get(info_hash)
+        if torrent is not None:
+            torrent.add_peers([address], "lsd")
 
     def _not_found(self, failure: Failure) -> None:
         failure.trap(NetworkError)
@@ -344,7 +371,7 @@ class Session(Service):
         self._port = address.port
         self._observers.publish(observe.Listening(address))
         self._listening.meet(address)
-        self._run()
+        self._run(address.host)
 
     def _deaf(self, failure: Failure) -> None:
         if failure.check(CancelledError):
@@ -355,7 +382,7 @@ class Session(Service):
         else:
             self._log.failure("A bug in listening; peers are dialed all the same", failure)
         self._listening.miss(NetworkError(self.settings.listen_host, failure.getErrorMessage()))
-        self._run()
+        self._run(self.settings.listen_host)
 
     def _pause(self) -> None:
         for torrent in self._torrents.values():
@@ -367,26 +394,3 @@ class Session(Service):
 
     def _files(self, save_path: Path, info: Info) -> IStorage:
         return FileStorage(save_path, info, allocation=self.settings.allocation, open_files=self._open_files)
-
-    def _announcer(self, torrent: Torrent) -> Announcer:
-        def state() -> AnnounceState:
-            return AnnounceState(
-                left=torrent.left,
-                uploaded=torrent.announced[0],
-                downloaded=torrent.announced[1],
-                port=self._port,
-                peer_id=self.peer_id,
-                key=self._key,
-                ip=self.settings.external_address,
-            )
-
-        return Announcer(
-            self._reactor,
-            self._trackers.client,
-            torrent.tracker_tiers,
-            torrent.info_hash,
-            state,
-            torrent.add_peers,
-            self._random,
-            self.settings.announcer,
-        )

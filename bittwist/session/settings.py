@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from bittwist.discovery.announcer import AnnouncerSettings
+from bittwist.discovery.lsd import LsdSettings
+from bittwist.discovery.pex import PexSettings
 from bittwist.net.http import HttpSettings
 from bittwist.net.policy import NetworkSettings
 from bittwist.peer.connector import HALF_OPEN_LIMIT
@@ -29,7 +31,8 @@ class SessionSettings:
     `ports` are tried in order, then any free one unless `any_port` is off; `listen`, Twisted endpoint
     strings, takes the place of `listen_host` and `ports` where it is given. `state_dir` is where
     what survives a restart is kept (None: nothing survives). `external_address` is told to a
-    tracker behind the same NAT as we are.
+    tracker behind the same NAT as we are. With `magnets_private_until_known` a magnet link that names a
+    tracker counts as private until its metadata says otherwise.
     """
 
     listen_host: str = "0.0.0.0"
@@ -45,6 +48,7 @@ class SessionSettings:
     dial_below: int = 40  # peers of a torrent below which more are dialed
     half_open: int = HALF_OPEN_LIMIT  # dials at once
     allowed_fast: int = ALLOWED_FAST_PIECES  # pieces a newcomer may fetch while it is choked (BEP 6); 0: none
+    magnets_private_until_known: bool = True
     retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
     network: NetworkSettings = field(default_factory=NetworkSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -54,5 +58,7 @@ class SessionSettings:
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     announcer: AnnouncerSettings = field(default_factory=AnnouncerSettings)
+    pex: PexSettings = field(default_factory=PexSettings)
+    lsd: LsdSettings = field(default_factory=LsdSettings)
     superseed: SuperseedSettings = field(default_factory=SuperseedSettings)
     web_seeds: WebSeedSettings = field(default_factory=WebSeedSettings)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IReactorTime
 
 from bittwist.discovery.announcer import Announcer
+from bittwist.discovery.lsd import LocalDiscovery
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.net.http import HttpClient
@@ -20,8 +21,10 @@ from bittwist.session.peers import Limits
 from bittwist.session.settings import SessionSettings
 from bittwist.storage.disk import Disk
 from bittwist.storage.interfaces import IStorage
+from bittwist.swarm.own_hosts import OwnHosts
 
 if TYPE_CHECKING:
+    from bittwist.session.finding import Finding
     from bittwist.session.torrent import Torrent
 
 
@@ -40,7 +43,9 @@ class Surroundings:
     limits: Limits
     next_key: Callable[[], int]
     port: Callable[[], int]
-    announcer: Callable[[Torrent], Announcer]
+    announcer: Callable[[Torrent, Finding], Announcer]
+    local: LocalDiscovery
+    own_hosts: OwnHosts
     storage: Callable[[Path, Info], IStorage]
     journal: Callable[[InfoHash], Path | None]
     publish: Callable[[Happening], None]

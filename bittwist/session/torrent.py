@@ -15,12 +15,13 @@ from bittwist.errors import MetainfoError, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
-from bittwist.metainfo.urls import web_seed_urls
+from bittwist.metainfo.urls import tracker_urls, web_seed_urls
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
 from bittwist.session.course import Course
 from bittwist.session.dialing import Dialing
+from bittwist.session.finding import Finding, SourceStatus, with_tracker, without_tracker
 from bittwist.session.lifecycle import State
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
@@ -54,18 +55,29 @@ class Torrent:
         self._metadata: Condition[Torrent] = Condition(around.clock)
         self._complete: Condition[Torrent] = Condition(around.clock)
         self._stopped: Condition[Torrent] = Condition(around.clock)
-        self._candidates = Candidates(around.settings().candidates, around.random)
-        self._peers = Peers(around, self._candidates)
+        self._candidates = Candidates(
+            around.settings().candidates,
+            around.random,
+            lambda address: around.own_hosts.priority(address, around.port()),
+        )
+        self._peers = Peers(around, self._candidates, around.own_hosts)
         self._dialing = Dialing(
             around.clock, around.connector, self.info_hash, self._candidates, self._peers_wanted
         )
         self._peers.wants_peers = self._dialing.dial
-        self._announcer = around.announcer(self)
+        self._finding = Finding(
+            around,
+            self,
+            self._candidates,
+            self._dialing,
+            self._peers,
+            lambda finding: around.announcer(self, finding),
+        )
         self._web_seeds = WebSeeds(around)
         self._web_seeds.add(saved.source.web_seeds)
         if isinstance(saved.source, Metainfo):
             self._web_seeds.add(saved.source.http_seeds, by_piece=True)
-        self._course = Course(around, self, self._peers, self._dialing, self._announcer, self._web_seeds)
+        self._course = Course(around, self, self._peers, self._dialing, self._finding, self._web_seeds)
         if isinstance(saved.source, Metainfo):
             self._know(saved.source.info)
 
@@ -158,7 +170,15 @@ class Torrent:
         return tuple(talk.statistics(now) for talk in self._peers)
 
     def trackers(self) -> tuple[TrackerStatus, ...]:
-        return self._announcer.statuses()
+        return self._finding.trackers()
+
+    def sources(self) -> tuple[SourceStatus, ...]:
+        """Where peers and blocks come from, and how much from where."""
+        seeds = (
+            SourceStatus("web seed", each.url, each.state.value, 0, each.downloaded, each.error or None)
+            for each in self.web_seeds()
+        )
+        return (*self._finding.statuses(), *seeds)
 
     def web_seeds(self) -> tuple[WebSeedStatus, ...]:
         """In the order they were added, those of BEP 17 behind those of BEP 19."""
@@ -220,7 +240,25 @@ class Torrent:
         self._peers.superseed(on)
 
     def add_peers(self, addresses: Iterable[Address], source: str = "manual") -> None:
-        self._dialing.found(addresses, source)
+        """Peers of this torrent may be there. What a private torrent must not use is passed over."""
+        self._finding.found(addresses, source)
+
+    def add_tracker(self, url: str, tier: int | None = None) -> None:
+        """Announce to this tracker too, at once; as the last one of that tier it may have to wait its turn.
+
+        SessionError for what has not the form of a tracker's URL.
+        """
+        if not tracker_urls([url]):
+            raise SessionError(f"{url} is not the URL of a tracker")
+        if self._finding.add_tracker(url, tier):
+            self.source = with_tracker(self.source, url, tier)
+            self._around.changed(self)
+
+    def remove_tracker(self, url: str) -> None:
+        """Announce there no more, after a last word."""
+        if self._finding.remove_tracker(url):
+            self.source = without_tracker(self.source, url)
+            self._around.changed(self)
 
     def add_web_seed(self, url: str) -> None:
         """Fetch from there too (BEP 19), now and after a restart; MetainfoError if that is no http(s) URL."""
@@ -305,6 +343,7 @@ class Torrent:
 
     def _know(self, info: Info) -> None:
         self._peers.know(info.geometry, info.raw)
+        self._finding.learned()
         self._metadata.meet(self)
 
     def _metadata_arrived(self, info: Info) -> None:

@@ -188,10 +188,11 @@ class Candidates:
         """How many of those that are kept a kind of source named first."""
         return sum(count for (kind, _), count in self._of_source.items() if kind == source)
 
-    def forget(self, sources: Collection[str]) -> None:
-        """Whom only these kinds of sources have named, and who is not in use, is not dialed any more."""
+    def forget(self, sources: Collection[str], *, in_use: bool = False) -> None:
+        """Whom only these kinds of sources have named is not dialed any more; those in use, if asked for."""
         for address, candidate in tuple(self._known.items()):
-            if candidate.state is _State.IDLE and all(kind in sources for kind in candidate.named_by):
+            idle = candidate.state is _State.IDLE
+            if (idle or in_use) and all(kind in sources for kind in candidate.named_by):
                 self._forget(address)
 
     def known(self) -> tuple[Address, ...]:

@@ -15,14 +15,24 @@ class OwnHosts:
     """Our address on the internet and in private networks, for each family by itself. One host, one voice."""
 
     def __init__(self, fixed: str | None = None) -> None:
-        """`fixed` is what the user says: nobody outvotes it."""
+        """`fixed` is what the user says: nobody outvotes it. A name, for trackers to look up, says nothing."""
         self._voices: dict[tuple[int, bool], dict[str, str]] = {}  # by family and reach: speaker, host
-        self._fixed = {_kind(ip_address(fixed)): fixed} if fixed is not None else {}
+        try:
+            self._fixed = {_kind(ip_address(fixed)): fixed} if fixed is not None else {}
+        except ValueError:
+            self._fixed = {}
 
     def told(self, host: str, by: str) -> None:
-        """The host `by` sees us at `host`. What it cannot see from where it is, is passed over."""
-        seen, speaker = ip_address(host), ip_address(by)
-        if _kind(seen) != _kind(speaker) or seen.is_unspecified or seen.is_multicast:
+        """The host `by` sees us at `host`. What it cannot see from where it is, is passed over.
+
+        A name, such as a tracker has, is taken to be on the internet.
+        """
+        seen = ip_address(host)
+        try:
+            sees = _kind(seen) == _kind(ip_address(by))
+        except ValueError:
+            sees = seen.is_global
+        if not sees or seen.is_unspecified or seen.is_multicast:
             return
         voices = self._voices.setdefault(_kind(seen), {})
         voices.pop(by, None)

@@ -68,12 +68,11 @@ class LsdTestCase(SynchronousTestCase):
             self.clock,
             self.network,
             LsdSettings(),
-            listen,
             lambda: self.port,
             "cookie",
             lambda info_hash, address: self.found.append((info_hash, address)),
         )
-        self.discovery_.start()
+        self.discovery_.start(listen)
         self.addCleanup(self.close)
         return self.discovery_
 
