@@ -54,7 +54,7 @@ class Watch:
     def _look_for_peers(
         self, found: TorrentStatistics, trackers: Sequence[TrackerStatus], now: float
     ) -> None:
-        if found.peers or found.state not in _WANTS_PEERS:
+        if found.peers or found.web_seeds or found.state not in _WANTS_PEERS:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now

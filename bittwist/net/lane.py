@@ -203,6 +203,7 @@ class RangeLane:
                 raise FetchError(str(url), f"no answer within {LOOK_EVERY:g} s") from problem
             if _was_cancelled(problem):
                 raise CancelledError from problem
+            assert not isinstance(problem, CancelledError)
             reason = problem.reason if isinstance(problem, NetworkError) else why_failed(problem)
             raise FetchError(str(url), line.complaint or reason) from problem
         if line.reached is None and kept is not None:
