@@ -19,13 +19,13 @@ from twisted.internet import tcp
 from twisted.internet.interfaces import ITransport
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
-from bittwist.net.throttle import UNLIMITED, Allowance
+from bittwist.net.throttle import OPEN, UNLIMITED, Allowance, Tap
 
 if TYPE_CHECKING:
     from socket import socket
 
 READ_SIZE = 1 << 20  # one read takes at most this; 64 blocks, about a socket buffer of the kernel's
-PACED_READ = 64 << 10  # under a rate limit smaller reads, so that a burst is short
+PACED_WRITE = 64 << 10  # under a rate limit smaller writes, so that a burst is short
 MAX_VECTORS = 128  # buffers in one sendmsg: 64 blocks with their headers; Linux allows 1024
 
 _buffers: WeakKeyDictionary[object, memoryview] = (
@@ -39,18 +39,18 @@ def install(
     wrote: Callable[[], None],
     *,
     upload: Allowance = UNLIMITED,
-    paced: bool = False,
+    tap: Tap = OPEN,
 ) -> Bulk | None:
     """Take over a connected transport's reading and writing, or return None where that cannot be done.
 
     `received` gets a view that is valid until it returns. `wrote` is called from the reactor when queued
-    bytes have left. With `paced` reads are small.
+    bytes have left. `tap` says how much is read.
     """
     if not isinstance(transport, tcp.Connection) or not transport.connected or transport.TLS:
         return None
     if "doRead" in vars(transport) or not hasattr(transport.socket, "sendmsg"):  # aborted; Windows
         return None
-    return Bulk(transport, received, wrote, upload=upload, read_size=PACED_READ if paced else READ_SIZE)
+    return Bulk(transport, received, wrote, upload=upload, tap=tap)
 
 
 class _Writable(Protocol):
@@ -78,7 +78,7 @@ class Bulk:
         wrote: Callable[[], None],
         *,
         upload: Allowance,
-        read_size: int,
+        tap: Tap,
     ) -> None:
         self.unsent = 0  # bytes queued here
         self.waiting = False  # for the allowance: not the peer's fault
@@ -88,9 +88,10 @@ class Bulk:
         self._received = received
         self._wrote = wrote
         self._upload = upload
+        self._tap = tap
         self._credit = 0  # bytes the allowance gave that the socket has not taken yet
         self._queue: deque[bytes | memoryview] = deque()
-        self._buffer = _shared_buffer(transport.reactor)[:read_size]
+        self._buffer = _shared_buffer(transport.reactor)
         vars(transport).update(doRead=self._do_read, doWrite=self._do_write)  # these hide the methods
 
     def send(self, buffers: Sequence[bytes | memoryview], size: int) -> None:
@@ -122,19 +123,29 @@ class Bulk:
         """The connection is lost: let everything go."""
         self._queue.clear()
         self.unsent = 0
+        self._give_back()
         self._received, self._wrote = _ignore, _nothing
         vars(self._transport).pop("doRead", None)
         vars(self._transport).pop("doWrite", None)
 
     def _do_read(self) -> Exception | None:
+        tap = self._tap
+        room = 0  # bytes; for 0 all that is there and fits
+        if not tap.free:
+            room = tap.room()
+            if not room:
+                return None
         try:
-            count = self._socket.recv_into(self._buffer)
+            count = self._socket.recv_into(self._buffer, room)
         except BlockingIOError:
+            tap.unused(room)
             return None
         except OSError:
             return CONNECTION_LOST
         if not count:
             return CONNECTION_DONE
+        if count < room:
+            tap.unused(room - count)
         self._received(self._buffer[:count])
         return None
 
@@ -159,16 +170,18 @@ class Bulk:
     def _send_some(self) -> None:
         queue = self._queue
         vectors = list(islice(queue, MAX_VECTORS))
-        if self._upload is not UNLIMITED:
+        limited = not self._upload.free
+        if limited:
             vectors = self._within_allowance(vectors)
             if not vectors:
                 return
         try:
             sent = self._socket.sendmsg(vectors)
         except BlockingIOError:
+            self._give_back()
             return
         self.unsent -= sent
-        if self._upload is not UNLIMITED:
+        if limited:
             self._credit -= sent
         while sent:
             head = queue[0]
@@ -177,10 +190,12 @@ class Bulk:
                 return
             sent -= len(head)
             queue.popleft()
+        if limited and not queue:
+            self._give_back()
 
     def _within_allowance(self, vectors: list[bytes | memoryview]) -> list[bytes | memoryview]:
         """As much of `vectors` as may be sent now; arranges to be called again where that is nothing."""
-        wanted = min(sum(map(len, vectors)), PACED_READ)
+        wanted = min(sum(map(len, vectors)), PACED_WRITE)
         if self._credit < wanted:
             self._credit += self._upload.take(wanted - self._credit)
         if not self._credit:
@@ -195,6 +210,11 @@ class Bulk:
             if not left:
                 break
         return allowed
+
+    def _give_back(self) -> None:
+        """Nothing can be sent now."""
+        credit, self._credit = self._credit, 0
+        self._upload.give_back(credit)
 
     def _go_on(self) -> None:
         self.waiting = False

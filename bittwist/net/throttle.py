@@ -38,6 +38,20 @@ class Allowances(Protocol):
         """The connection is gone; nothing is called any more."""
 
 
+class Tap(Protocol):
+    """Asked before bytes are read."""
+
+    @property
+    def free(self) -> bool:
+        """As many as there are may be read."""
+
+    def room(self) -> int:
+        """How many may be read now; for 0 reading is paused until it may be more."""
+
+    def unused(self, size: int) -> None:
+        """So many less than that were there."""
+
+
 class Unlimited:
     """The allowance that grants everything, and so is never waited for; in both directions."""
 
@@ -67,6 +81,19 @@ class Unlimited:
         """There is nothing to let go of."""
 
 
+class Open:
+    """The tap that is never shut."""
+
+    free = True
+
+    def room(self) -> int:
+        raise AssertionError("nobody asks a tap that is never shut")
+
+    def unused(self, size: int) -> None:
+        """There is as much as before."""
+
+
+OPEN: Tap = Open()
 NO_LIMITS = Unlimited()
 UNLIMITED: Allowance = NO_LIMITS
 

@@ -72,10 +72,11 @@ class Gate:
     def put_back(self, amount: int) -> None:
         """What is not used goes to the next in line without delay, who may be many that want little."""
         self._bucket.put_back(amount)
-        if self._timer is not None and not self._hurried:
-            if self._bucket.available(self._clock.seconds()) >= self._portion_of(self._line[0]):
-                self._hurried = True
-                self._timer.reset(0)
+        if self._timer is None or self._hurried:
+            return
+        if self._bucket.available(self._clock.seconds()) >= self._portion_of(self._line[0]):
+            self._hurried = True
+            self._timer.reset(0)
 
     def enter(self, share: Share) -> None:
         """Stand in line; `share` is told by `passes` and `call`, never from inside this call."""
@@ -116,7 +117,7 @@ class Gate:
             served.append((self._line.popleft(), amount))
         self._wait()
         through = [share for share, amount in served if share.passes(amount)]
-        # Last, since these may do anything. Who comes first may find something left over: another one each time.
+        # Last, since these may do anything. Who is first may find something left: another one each time.
         for share in (*through[1:], *through[:1]):
             share.call()
 

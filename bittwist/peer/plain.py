@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
 from zope.interface import implementer
 
-from bittwist.net.throttle import UNLIMITED, Allowance
+from bittwist.net.throttle import Allowance
 
 CHUNK = (
     64 << 10
@@ -54,6 +54,8 @@ class Plain:
             if chunk:
                 self._handed_over = len(chunk)
                 self._transport.write(chunk)
+        if not self._queue:
+            self._upload.give_back(0)
         if not self._paused:
             self._handed_over = 0
         if self._finishing and not self._queue:
@@ -84,7 +86,7 @@ class Plain:
 
     def _allowed(self) -> int:
         wanted = min(self._queued, CHUNK)
-        if self._upload is UNLIMITED:
+        if self._upload.free:
             return wanted
         allowed = self._upload.take(wanted)
         if not allowed:

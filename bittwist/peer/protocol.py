@@ -21,7 +21,7 @@ from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.net import bulk
 from bittwist.net.bulk import Bulk
-from bittwist.net.throttle import UNLIMITED, Allowance
+from bittwist.net.throttle import Allowances, no_limits
 from bittwist.peer.callbacks import Callbacks, Lookup
 from bittwist.peer.patience import Patience
 from bittwist.peer.plain import Plain
@@ -160,17 +160,20 @@ class PeerProtocol(Protocol):
             transport.setTcpNoDelay(True)  # requests are small, and must not wait for a full segment
         self.address = address_of(transport.getPeer())
         self.last_received_at = self.last_sent_at = factory.reactor.seconds()
-        self._reading = Reading(transport, factory.download)
-        paced = factory.download is not UNLIMITED
+        self._allowances = allowances = factory.allowances(self.address.host)
+        if self.info_hash is not None:
+            allowances.joined(self.info_hash.short)
+        self._reading = Reading(transport, allowances.download)
         self._carrier: Bulk | Plain = bulk.install(
-            transport, self._receive, self._wrote, upload=factory.upload, paced=paced
-        ) or Plain(transport, self._wrote, upload=factory.upload)
+            transport, self._receive, self._wrote, upload=allowances.upload, tap=self._reading
+        ) or Plain(transport, self._wrote, upload=allowances.upload)
         self._patience.once(factory.settings.handshake_timeout, self._handshake_is_late)
         factory.began(self)
         self._put(self._wire.data_to_send())
 
     def dataReceived(self, data: bytes) -> None:
         self._receive(memoryview(data))
+        self._reading.charge(len(data))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         error = self._closing or reason.value
@@ -178,6 +181,7 @@ class PeerProtocol(Protocol):
         self._patience.stop()
         self._reading.stop()
         self._carrier.release()
+        self._allowances.close()
         self._out, self._out_size = [], 0
         if self._flush_call is not None:
             self._flush_call.cancel()
@@ -192,7 +196,7 @@ class PeerProtocol(Protocol):
     # What a `Patience` asks.
 
     def is_silent_for_us(self) -> bool:
-        return not self._reading.open
+        return self._reading.was_shut()
 
     def owes_reading(self) -> bool:
         return self._carrier.unsent > 0 and not self._carrier.waiting
@@ -210,7 +214,6 @@ class PeerProtocol(Protocol):
         self._in_turn = True
         self._guard(self._deliver_all, data)
         self._in_turn = False
-        self._reading.charge(len(data))
         self._flush()
 
     def _deliver_all(self, data: memoryview) -> None:
@@ -231,6 +234,7 @@ class PeerProtocol(Protocol):
                 self._callbacks = self._factory.lookup(self.info_hash)
                 if self._callbacks is None:
                     raise self._wire.refuse(f"torrent {self.info_hash} is not served here")
+                self._allowances.joined(info_hash)
                 self._wire.admit(self._factory.handshake(self.info_hash))
                 self._put(self._wire.data_to_send())
             case Handshake():
@@ -341,16 +345,14 @@ class PeerFactory(Factory):
         lookup: Lookup,
         *,
         settings: PeerSettings = DEFAULTS,
-        download: Allowance = UNLIMITED,
-        upload: Allowance = UNLIMITED,
+        allowances: Callable[[str], Allowances] = no_limits,
     ) -> None:
-        """`lookup` says who takes a peer of a torrent; None refuses it."""
+        """`lookup` says who takes a peer of a torrent; None refuses it. `allowances` are those of a host."""
         self.reactor = reactor
         self.peer_id = peer_id
         self.lookup = lookup
         self.settings = settings
-        self.download = download
-        self.upload = upload
+        self.allowances = allowances
         self._handshaking: dict[PeerProtocol, None] = {}  # incoming ones, oldest first
 
     def handshake(self, info_hash: InfoHash) -> Handshake:

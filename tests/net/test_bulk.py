@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.net import bulk
-from bittwist.net.throttle import UNLIMITED
+from bittwist.net.throttle import OPEN, UNLIMITED
 
-from .allowance import Purse
+from .allowance import Faucet, Purse
 
 
 class Descriptors:
@@ -74,8 +74,8 @@ class BulkTests(SynchronousTestCase):
         self.protocol.makeConnection(self.transport)
         self.received, self.progress = [], 0
 
-    def install(self, upload=UNLIMITED, paced=False):
-        installed = bulk.install(self.transport, self._take, self._wrote, upload=upload, paced=paced)
+    def install(self, upload=UNLIMITED, tap=OPEN):
+        installed = bulk.install(self.transport, self._take, self._wrote, upload=upload, tap=tap)
         self.assertIsNotNone(installed)
         return installed
 
@@ -131,11 +131,24 @@ class Reading(BulkTests):
         self.transport.doRead()
         self.assertGreater(len(self.received[0]), 1 << 16)
 
-    def test_a_paced_read_is_small(self):
-        self.install(paced=True)
-        self.other.send(bytes(150_000))
+    def test_no_more_is_read_than_is_allowed(self):
+        tap = Faucet(1000)
+        self.install(tap=tap)
+        self.other.send(bytes(1500))
         self.transport.doRead()
-        self.assertEqual(len(self.received[0]), bulk.PACED_READ)
+        self.transport.doRead()
+        self.assertEqual([len(part) for part in self.received], [1000, 500])
+        self.assertEqual(tap.returned, [500])
+        self.transport.doRead()
+        self.assertEqual(tap.returned, [500, 1000])
+
+    def test_nothing_is_read_while_nothing_is_allowed(self):
+        self.install(tap=Faucet(0))
+        self.other.send(bytes(1500))
+        self.assertIsNone(self.transport.doRead())
+        self.other.close()
+        self.assertIsNone(self.transport.doRead())
+        self.assertEqual(self.received, [])
 
     def test_nothing_there_is_no_end(self):
         self.install()
@@ -317,6 +330,31 @@ class Allowances(BulkTests):
         installed.push()
         self.assertEqual(len(self.everything()), 1 << 20)
         self.assertEqual(purse.amount, 9 << 20)
+
+    def test_what_was_allowed_and_cannot_be_sent_goes_back(self):
+        purse = Purse(10 << 20)
+        installed = self.install(upload=purse)
+        self.send(installed, *[bytes(16384)] * 640)
+        installed.push()
+        for _ in range(200):
+            self.write_ready()  # the socket takes no more
+        self.assertEqual(purse.amount, installed.unsent)
+        installed.release()
+        self.assertLess(purse.amount, 10 << 20)
+
+    def test_a_limit_that_begins_or_ends_meanwhile_holds_from_then_on(self):
+        purse = Purse(0)
+        purse.free = True
+        installed = self.install(upload=purse)
+        self.send(installed, b"abc")
+        installed.push()
+        purse.free = False
+        self.send(installed, b"def")
+        installed.push()
+        self.assertEqual(self.arrived(), b"abc")
+        purse.free = True
+        purse.fill(0)
+        self.assertEqual(self.everything(), b"def")
 
     def test_a_close_waits_for_the_allowance_without_spinning(self):
         purse = Purse(0)

@@ -2,6 +2,7 @@
 
 from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.address import Address
@@ -11,6 +12,7 @@ from bittwist.peer.protocol import PeerFactory, address_of
 from bittwist.wire import messages as m
 from bittwist.wire.handshake import Handshake, reserved
 from bittwist.wire.runs import Pieces, Requests
+from tests.net.allowance import Purse
 
 from .doubles import GEOMETRY, OUR_ID, THEIRS, TORRENT, End, Recorder, RunRecorder
 
@@ -376,3 +378,70 @@ class Addresses(SynchronousTestCase):
 
     def test_the_factory_does_not_log_each_connection(self):
         self.assertFalse(PeerFactory.noisy)
+
+
+class AllowanceTests(SynchronousTestCase):
+    """What a connection is allowed, by its host and its torrent."""
+
+    def setUp(self):
+        self.pairs = []
+
+    def allowances(self, host):
+        self.pairs.append(Pair(host))
+        return self.pairs[-1]
+
+    def end(self, *, outgoing):
+        clock = Clock()
+        factory = PeerFactory(clock, OUR_ID, {TORRENT: Recorder()}.get, allowances=self.allowances)
+        return End(outgoing=outgoing, clock=clock, factory=factory)
+
+    def test_a_dialed_connection_has_the_allowances_of_its_torrent_from_the_start(self):
+        self.end(outgoing=True)
+        self.assertEqual([pair.group for pair in self.pairs], [TORRENT.short])
+
+    def test_a_connection_from_outside_has_them_when_it_names_the_torrent(self):
+        end = self.end(outgoing=False)
+        self.assertIsNone(self.pairs[0].group)
+        self.assertEqual(self.pairs[0].host, "192.168.1.1")
+        end.shake()
+        self.assertEqual(self.pairs[0].group, TORRENT.short)
+
+    def test_every_byte_counts_both_ways(self):
+        end = self.end(outgoing=True)
+        pair = self.pairs[0]
+        sent = len(end.transport.value())
+        self.assertEqual(1 << 20, pair.upload.amount + sent)
+        end.shake()
+        end.receive(m.Unchoke())
+        self.assertEqual(1 << 20, pair.download.amount + end.protocol.received_bytes)
+
+    def test_a_lost_connection_lets_go_of_them(self):
+        end = self.end(outgoing=True)
+        end.transport.lose()
+        self.assertTrue(self.pairs[0].closed)
+
+    def test_a_peer_that_our_own_limit_silences_is_not_dropped_for_it(self):
+        end = self.end(outgoing=True).shake()
+        self.pairs[0].download.amount = 0
+        end.receive(m.Unchoke())
+        for _ in range(4):
+            end.clock.advance(100)
+        self.assertTrue(end.open)
+        self.pairs[0].download.fill(1 << 20)
+        for _ in range(4):
+            end.clock.advance(100)
+        self.assertFalse(end.open)
+
+
+class Pair:
+    """A full purse for each direction."""
+
+    def __init__(self, host):
+        self.host, self.group, self.closed = host, None, False
+        self.download, self.upload = Purse(1 << 20), Purse(1 << 20)
+
+    def joined(self, group):
+        self.group = group
+
+    def close(self):
+        self.closed = True

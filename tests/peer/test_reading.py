@@ -4,7 +4,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.net.throttle import UNLIMITED
-from bittwist.peer.reading import Reading
+from bittwist.peer.reading import MOST, Reading
 from tests.net.allowance import Purse
 
 
@@ -70,6 +70,31 @@ class ReadingTests(SynchronousTestCase):
         purse.fill(10)
         reading.pause()
         self.assertEqual(purse.amount, 10)
+
+    def test_who_reads_by_itself_asks_for_room_and_is_shut_out_without(self):
+        purse = Purse(100_000)
+        reading = self.reading(purse)
+        self.assertEqual(reading.room(), MOST)
+        reading.unused(MOST - 10)
+        self.assertEqual(purse.amount, 99_990)
+        purse.amount = 0
+        self.assertOpen(reading, True)
+        self.assertEqual(reading.room(), 0)
+        self.assertOpen(reading, False)
+        purse.fill(10)
+        self.assertOpen(reading, True)
+        self.assertEqual(reading.room(), 10)
+
+    def test_it_remembers_that_the_allowance_has_shut_it(self):
+        purse = Purse(0)
+        reading = self.reading(purse)
+        self.assertFalse(reading.was_shut())
+        reading.charge(1)
+        self.assertTrue(reading.was_shut())
+        purse.fill(1)
+        self.assertEqual([reading.was_shut(), reading.was_shut()], [True, False])
+        reading.pause()
+        self.assertEqual([reading.was_shut(), reading.was_shut()], [True, True])
 
     def test_a_transport_that_cannot_pause_is_left_alone(self):
         reading = Reading(object(), UNLIMITED)
