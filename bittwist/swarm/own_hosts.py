@@ -15,7 +15,7 @@ class OwnHosts:
     """Our address on the internet and in private networks, for each family by itself. One host, one voice."""
 
     def __init__(self, fixed: str | None = None) -> None:
-        """`fixed` is what the user says: nobody outvotes it. A name, for trackers to look up, says nothing."""
+        """`fixed` is what the user says: nobody outvotes it. A name, for trackers to look up, is none."""
         self._voices: dict[tuple[int, bool], dict[str, str]] = {}  # by family and reach: speaker, host
         try:
             self._fixed = {_kind(ip_address(fixed)): fixed} if fixed is not None else {}
