@@ -105,7 +105,7 @@ class QuickChannel(DeadlineChannel):
         self._is_proxied = host is not None and site.is_proxy(host)
         self._is_general = False
         self._at_first: Callable[[], None] | None = None  # what the accept left to do
-        self._asking: Deferred[None] | None = None
+        self._asking: Deferred[bytes] | None = None
         self._early = b""  # came while we were asking
 
     def answered(self, connection: socket.socket) -> bool:
@@ -188,8 +188,9 @@ class QuickChannel(DeadlineChannel):
 
     def _ask(self, plain: Plain, body: Deferred[bytes]) -> None:
         self._expect(None)  # it waits for us now
-        self._asking = asking = body.addCallback(self._told, plain)
-        asking.addErrback(lambda failure: _log.failure("a quick answer failed", failure))
+        self._asking = body  # before the callback: where it has fired already, that has the last word
+        told = body.addCallback(self._told, plain)
+        told.addErrback(lambda failure: _log.failure("a quick answer failed", failure))
 
     def _told(self, body: bytes, plain: Plain) -> None:
         self._asking = None

@@ -7,7 +7,7 @@ from unittest import TestCase
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -166,6 +166,16 @@ class AcceptTests(SynchronousTestCase):
         later.callback(b"later")
         self.assertTrue(self.transport.value().endswith(b"later"))
         self.assertEqual(len(self.asked), 1)
+
+    def test_a_deferred_that_has_fired_already(self) -> None:
+        """As of a hook that answers with `succeed`: the next request of the connection is answered too."""
+        channel = self.site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 1))
+        assert isinstance(channel, QuickChannel)
+        channel.makeConnection(self.transport)
+        for _ in range(2):
+            self.answer = succeed(b"body")
+            channel.dataReceived(KEEPING)
+        self.assertEqual(self.transport.value().count(b"body"), 2)
 
 
 class Slow(Resource):
