@@ -19,6 +19,8 @@ from bittwist.tracker.http import Answers, Tracked
 if TYPE_CHECKING:
     from klein._app import KleinRenderable
 
+_TOLD = (b"", b"announce", b"scrape")  # parts of a path that are no passkey
+
 
 class TrackerResource(KleinResource):
     """Mounted as a Site's root it answers /announce and /scrape; mounted as "announce" or "scrape", that.
@@ -31,6 +33,8 @@ class TrackerResource(KleinResource):
 
     def render(self, request: IRequest) -> KleinRenderable:
         """What Klein would log a traceback for is refused here: to a public tracker it is daily bread."""
+        # Who logs requests logs their paths: a passkey is nobody else's affair.
+        request.path = b"/".join([word if word in _TOLD else b"-" for word in request.path.split(b"/")])
         # Who reads announces reads neither; and they cost as much as the rest of the answer.
         for header in (b"server", b"date"):
             request.responseHeaders.removeHeader(header)

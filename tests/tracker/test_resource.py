@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
@@ -27,7 +28,7 @@ from bittwist.announce.http import (
 from bittwist.announce.values import AnnounceRequest, AnnounceResponse, Event, ScrapeEntry
 from bittwist.errors import RemoteProtocolError, TrackerFailure
 from bittwist.metainfo.bencode import decode
-from bittwist.net.site import make_site
+from bittwist.net.site import SiteSettings, make_site
 from bittwist.tracker import (
     AnnounceHook,
     Arrival,
@@ -264,6 +265,22 @@ class CredentialTests(TrackerTestCase):
             self.assertEqual(self.credentials(), ("s3cret", None), path)
         self.fetch(f"/scrape/s3cret?info_hash={'h' * 20}", site=site)
         self.assertEqual(self.credentials(), ("s3cret", None))
+
+    def test_the_log_of_requests_does_not_tell_passkeys(self) -> None:
+        paths: list[object] = []
+
+        def observe(event: LogEvent) -> None:
+            paths.append(event.get("path"))
+
+        site = self.tracker.site(SiteSettings(log_requests=True))
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        for path in ("/s3cret/announce", "/announce/s3cret", "/s3cret", "/announce/s3cret/"):
+            self.fetch(path + self.query, site=site)
+        self.fetch(f"/s3cret/scrape?info_hash={'h' * 20}", site=site)
+        self.talk(b"POST /s3cret/announce HTTP/1.1\r\nHost: t\r\n\r\n", address("192.0.2.1"), site)
+        told = ["/-/announce", "/announce/-", "/-", "/announce/-/", "/-/scrape", "/-/announce"]
+        self.assertEqual(paths, told)
 
     def test_the_token_is_the_first_parameter_jwt(self) -> None:
         self.fetch(f"/announce{self.query}&jwt=a.b%2Dc&jwt=x")
