@@ -102,10 +102,11 @@ class Superseed:
         if self.over or not peer.has.add(index):
             return []
         self._out.pop(index, None)
-        if peer.has.complete:
-            return self._end()
-        waited_for = any(other.task and other.task.index == index for other in self._peers.values())
-        return self._review(now) if waited_for else []
+        waited_for = [other for other in self._peers.values() if other.task and other.task.index == index]
+        for other in waited_for:
+            if other.task and not other.task.others:
+                other.has.add(index)  # from whom else; not everybody says so to one that told of it itself
+        return self._review(now) if waited_for or peer.has.complete else []
 
     def left(self, key: PeerKey, now: float) -> list[Reveal]:
         """A peer is gone: what it was to pass on may be lost."""
@@ -145,6 +146,8 @@ class Superseed:
             return self._set_free()
         for key, peer in self._peers.items():
             self._look_at(key, peer, now)
+        if any(peer.has.complete for peer in self._peers.values()):
+            return self._end()
         waiting = [(key, peer) for key, peer in self._peers.items() if peer.task is None and not peer.free]
         fresh = self._fresh() if waiting else 0
         reveals: list[Reveal] = []
@@ -167,7 +170,7 @@ class Superseed:
             return
         if task.index in peer.has and task.got_at is None:
             task.got_at = now
-        passed_on = task.got_at is not None and self._others(task.index, key) > task.others
+        passed_on = self._others(task.index, key) > task.others
         if passed_on or self._late(task.told_at if task.got_at is None else task.got_at, now):
             peer.task = None
             peer.waits_since = now

@@ -64,8 +64,15 @@ def test_a_peer_is_told_of_the_next_piece_when_the_first_is_seen_at_another():
 def test_a_piece_seen_at_another_before_its_receiver_shows_it_counts_too():
     seed = Seed(2)
     (first,) = seed.told[1]
+    assert [key for key, _ in seed.have(2, first, 1.0)] == [1]
+    assert seed.have(1, first, 2.0) == []
+
+
+def test_a_receiver_that_never_says_what_it_got_is_told_of_the_next_and_is_known_to_have_everything():
+    seed = Seed(2, num_pieces=2)
+    first, second = seed.told[1][0], seed.told[2][0]
     assert seed.have(2, first, 1.0) == []
-    assert [key for key, _ in seed.have(1, first, 2.0)] == [1]
+    assert sorted(seed.have(1, second, 2.0)) == [(1, None), (2, None)]
 
 
 def test_what_a_peer_has_besides_changes_nothing():
