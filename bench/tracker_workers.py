@@ -2,7 +2,8 @@
 
 `python -m bench.tracker_workers`: the load of bench.tracker, 10,000 torrents and 200,000 peers. The machine's
 processors are shared by all there is, so that rates are not the trackers' best; the processor time is theirs,
-that of redis-server apart.
+that of redis-server apart. A busy process reads many announces at once, and many of Redis's replies; one that
+is half idle wakes for each, so that an announce costs more (`--rate 2000`). Hence the same load a process.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from tests.redisserver import RedisServer
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A way to serve: the words of its command line, and whether it needs a Redis."""
+    """A way to serve: how many processes, and whether over a Redis."""
 
     name: str
-    words: tuple[str, ...] = ()
+    processes: int = 1
     redis: bool = True
 
 
 KINDS = (
     Kind("one, memory", redis=False),
     Kind("one, Redis"),
-    Kind("two workers, Redis", ("--workers", "2")),
+    Kind("two workers, Redis", processes=2),
 )
 
 
@@ -46,14 +47,16 @@ def tracker_over(redis: RedisServer, work: Path, port: int, *words: str) -> Ours
     return Ours(work, port, "--config", str(config), *words)
 
 
-def _two_are_up(program: Program) -> bool:
-    return program.output.count("udp://") >= 2
+def _are_up(program: Program, count: int) -> bool:
+    return program.output.count("udp://") >= count
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--outstanding", type=int, default=128, help="at a time, for each process")
+    parser.add_argument("--rate", type=float, default=0.0, help="a second, in an open loop instead")
     parser.add_argument("--forms", default=",".join(FORMS))
     chosen = parser.parse_args()
     print(f"{machine()}; {TORRENTS} torrents, {PEERS} peers; medians of {chosen.runs}\n")
@@ -62,11 +65,11 @@ def main() -> int:
         started = {}
         for port, kind in enumerate(KINDS, 6980):
             redis = stack.enter_context(RedisServer(work)) if kind.redis else None
-            ours = Ours(work, port) if redis is None else tracker_over(redis, work, port, *kind.words)
+            words = ("--workers", str(kind.processes)) if kind.processes > 1 else ()
+            ours = Ours(work, port) if redis is None else tracker_over(redis, work, port, *words)
             program = ours.start()
             stack.callback(program.stop)
-            if "--workers" in kind.words:
-                program.until(partial(_two_are_up, program), 20, "both workers are up")
+            program.until(partial(_are_up, program, kind.processes), 20, "all processes are up")
             measure(program.pid, Load("udp", port, 600.0, first=0, last=PEERS))
             started[kind] = port, program, redis
         rows = []
@@ -76,7 +79,9 @@ def main() -> int:
             for turn in range(chosen.runs):
                 for kind, (port, program, redis) in started.items():
                     before = redis.cpu() if redis else 0.0
-                    run = measure(program.pid, Load(form, port, chosen.seconds, seed=turn))
+                    outstanding = chosen.outstanding * kind.processes
+                    load = Load(form, port, chosen.seconds, turn, outstanding, chosen.rate)
+                    run = measure(program.pid, load)
                     runs[kind].append(run)
                     share = (redis.cpu() - before) / (run.rate * chosen.seconds) if redis else 0.0
                     spent[kind].append(share * 100_000)
