@@ -27,6 +27,7 @@ from bittwist.storage.store import NOT_OURS
 from bittwist.testing import SimulatedNetwork
 from tests.app.reports import Told
 from tests.metainfo import torrents
+from tests.net.fileserver import FileServer
 from tests.scale import SEED
 
 LIMIT = 120.0  # simulated seconds for what a test waits for
@@ -182,6 +183,25 @@ class SeedTests(TransferTests):
         self.assertEqual(told.count("0.0.0.0"), 1)
         self.assertIn("0.0.0.0:7000: ", told)
         self.assertIn("--port", told)
+
+
+class WebSeedTests(TransferTests):
+    def test_a_download_from_a_web_seed_alone_completes_and_does_not_speak_of_peers(self) -> None:
+        names = [f"file-{number}" for number in range(3)]
+        server = FileServer({f"/share/{name}": (self.content / name).read_bytes() for name in names})
+        host = self.network.host("20.0.0.1")
+        host.listenTCP(80, server)
+        host.limit(upload=5_000)  # longer than it takes to say that nobody is there
+        path = self.base / "share.torrent"
+        options = CreateOptions(web_seeds=("http://20.0.0.1/",))
+        path.write_bytes(create_torrent(self.content, options).encode())
+        self.assertEqual(self.code(self.download(path, self.base / "there")), 0)
+        self.assertGreater(self.network.seconds(), 20)
+        self.assertEqual((self.told("alone"), self.told("failed")), ([], []))
+        for name in names:
+            self.assertEqual(
+                (self.base / "there" / "share" / name).read_bytes(), (self.content / name).read_bytes()
+            )
 
 
 class ShareTests(TransferTests):

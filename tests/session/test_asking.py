@@ -135,3 +135,31 @@ class Rejects(DownloadsTestCase):
         self.assertEqual(source.pipeline.outstanding, len(first))
         self.assertTrue(self.picker.endgame, "the picker knows that all is asked for")
         self.finish(source)
+
+
+class GivenUp(DownloadsTestCase):
+    """A web seed says of some blocks that they will not come, and may be asked for others."""
+
+    def test_what_is_given_up_is_asked_of_others_at_once(self):
+        first, second = self.joins(1, depth=6), self.joins(2, depth=100)
+        left, second.asked[:] = [block for block in first.asked if block not in second.asked], []
+        self.assertTrue(left)
+        self.downloads.gave_up(first, left)
+        self.assertEqual(set(second.asked), set(left))
+        self.finish(second)
+
+    def test_what_it_was_not_asked_for_it_cannot_give_up(self):
+        first, second = self.joins(1, depth=2), self.joins(2, depth=2)
+        asked = list(second.asked)
+        self.downloads.gave_up(first, second.asked)
+        self.assertEqual((first.pipeline.outstanding, second.pipeline.outstanding), (2, 2))
+        self.assertEqual(second.asked, asked)
+
+    def test_nobody_is_left_alone_for_giving_up_much(self):
+        source = self.joins(1)
+        for _ in range(MAX_REJECTS):
+            blocks, source.asked = source.asked, []
+            self.downloads.gave_up(source, blocks)
+            self.downloads.ask(source)
+            self.assertEqual(len(source.asked), len(blocks))
+        self.finish(source)
