@@ -47,6 +47,7 @@ from bittwist.session.saving import Saving
 from bittwist.session.settings import SessionSettings
 from bittwist.session.state import SavedTorrent, StateFolder
 from bittwist.session.surroundings import Surroundings
+from bittwist.session.throttling import Throttling
 from bittwist.session.torrent import ONLY_V2, Torrent
 from bittwist.storage.disk import Disk
 from bittwist.storage.files import FileStorage
@@ -108,7 +109,14 @@ class Session(Service):
         self._network = Network(reactor, self.settings.network)
         self._fetch = HttpClient(reactor, self._network, self.settings.http)
         self._trackers = TrackerClients(reactor, self._network, self._fetch, token)
-        self._factory = PeerFactory(reactor, self.peer_id, self._lookup, settings=self.settings.peer)
+        self._throttling = Throttling(reactor, wall)
+        self._factory = PeerFactory(
+            reactor,
+            self.peer_id,
+            self._lookup,
+            settings=self.settings.peer,
+            allowances=self._throttling.connection,
+        )
         self._connector = Connector(
             reactor, self._network, self._factory, half_open_limit=self.settings.half_open
         )
@@ -145,6 +153,7 @@ class Session(Service):
             peer_id=self.peer_id,
             version=f"bittwist {__version__}",
             limits=self,
+            throttling=self._throttling,
             next_key=lambda: next(keys),
             port=lambda: self._port,
             announcer=announcing.announcer,
@@ -167,6 +176,7 @@ class Session(Service):
             raise SessionError("a session is started only once: make another")
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service has no annotations
         self._phase = _Phase.STARTING
+        self._throttling.start(self.settings.limits)
         if self._state is not None and self._restore:
             self._load(self._state)
         self._starting = self._listener.start().addCallbacks(self._listens, self._deaf)
@@ -180,6 +190,7 @@ class Session(Service):
 
     async def _stop(self) -> None:
         self._starting.cancel()
+        self._throttling.stop()
         await self._listener.stop()
         self._connector.stop()
         await gatherResults([torrent.close() for torrent in self._torrents.values()], consumeErrors=True)
@@ -204,6 +215,7 @@ class Session(Service):
         Ports, network and disk are for the next start.
         """
         self.settings = settings
+        self._throttling.apply(settings.limits)
         self._share_memory()
 
     # Torrents
@@ -294,6 +306,7 @@ class Session(Service):
         if self._torrents.get(info_hash.short) is not torrent:
             return  # asked twice
         del self._torrents[info_hash.short]
+        self._throttling.forget(info_hash.short)
         self._observers.publish(observe.TorrentRemoved(torrent.info_hash))
         if self._saving is not None:
             await self._saving.forget(torrent.info_hash)

@@ -14,6 +14,7 @@ from bittwist.net.policy import NetworkSettings
 from bittwist.peer.connector import HALF_OPEN_LIMIT
 from bittwist.peer.settings import PeerSettings
 from bittwist.peer.webseed import WebSeedSettings
+from bittwist.session.limits import LimitSettings
 from bittwist.storage.disk import DiskSettings
 from bittwist.swarm.candidates import CandidateSettings
 from bittwist.swarm.choker import ChokerSettings
@@ -56,6 +57,7 @@ class SessionSettings:
     disk: DiskSettings = field(default_factory=DiskSettings)
     choker: ChokerSettings = field(default_factory=ChokerSettings)
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     announcer: AnnouncerSettings = field(default_factory=AnnouncerSettings)
     pex: PexSettings = field(default_factory=PexSettings)

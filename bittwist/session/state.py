@@ -16,6 +16,7 @@ from bittwist.metainfo import bencode
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.session.limits import OF_SETTINGS, TorrentLimits
 
 SUFFIX = ".torrent-state"
 SET_ASIDE = ".unreadable"
@@ -32,6 +33,7 @@ class SavedTorrent:
     uploaded: int
     downloaded: int
     added_at: float  # wall clock
+    limits: TorrentLimits = OF_SETTINGS
 
     @property
     def info_hash(self) -> InfoHash:
@@ -43,9 +45,11 @@ class SavedTorrent:
             if isinstance(self.source, Metainfo)
             else {"magnet": str(self.source)}
         )
+        limits = {"download limit": self.limits.download, "upload limit": self.limits.upload}
         return bencode.encode(
             {
                 **source,
+                **{key: limit for key, limit in limits.items() if limit is not None},
                 "save path": os.fsencode(self.save_path),
                 "running": int(self.running),
                 "uploaded": self.uploaded,
@@ -77,6 +81,10 @@ class SavedTorrent:
             _number(saved, b"uploaded"),
             _number(saved, b"downloaded"),
             _number(saved, b"added at") / SECOND,
+            TorrentLimits(
+                _number(saved, b"download limit") if b"download limit" in saved else None,
+                _number(saved, b"upload limit") if b"upload limit" in saved else None,
+            ),
         )
 
 

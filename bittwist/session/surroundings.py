@@ -19,6 +19,7 @@ from bittwist.peer.connector import Connector
 from bittwist.session.observe import Happening
 from bittwist.session.peers import Limits
 from bittwist.session.settings import SessionSettings
+from bittwist.session.throttling import Throttling
 from bittwist.storage.disk import Disk
 from bittwist.storage.interfaces import IStorage
 from bittwist.swarm.own_hosts import OwnHosts
@@ -41,6 +42,7 @@ class Surroundings:
     peer_id: bytes
     version: str
     limits: Limits
+    throttling: Throttling
     next_key: Callable[[], int]
     port: Callable[[], int]
     announcer: Callable[[Torrent, Finding], Announcer]

@@ -23,6 +23,7 @@ from bittwist.session.course import Course
 from bittwist.session.dialing import Dialing
 from bittwist.session.finding import Finding, SourceStatus, with_tracker, without_tracker
 from bittwist.session.lifecycle import State
+from bittwist.session.limits import TorrentLimits
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
 from bittwist.session.state import SavedTorrent
@@ -73,7 +74,9 @@ class Torrent:
             self._peers,
             lambda finding: around.announcer(self, finding),
         )
-        self._web_seeds = WebSeeds(around)
+        around.throttling.set_limits(self.info_hash.short, saved.limits)
+        self._lane = around.throttling.web_seeds(self.info_hash.short)
+        self._web_seeds = WebSeeds(around, self._lane.download)
         self._web_seeds.add(saved.source.web_seeds)
         if isinstance(saved.source, Metainfo):
             self._web_seeds.add(saved.source.http_seeds, by_piece=True)
@@ -188,8 +191,19 @@ class Torrent:
         """What is kept of it across a restart."""
         tally = self.tally
         return SavedTorrent(
-            self.source, str(self.save_path), self._wanted, tally.uploaded, tally.downloaded, self.added_at
+            self.source,
+            str(self.save_path),
+            self._wanted,
+            tally.uploaded,
+            tally.downloaded,
+            self.added_at,
+            self.limits,
         )
+
+    @property
+    def limits(self) -> TorrentLimits:
+        """Its own rates, as `set_limits` set them."""
+        return self._around.throttling.limits_of(self.info_hash.short)
 
     # What can be asked for; each verb does nothing in a state that it does not fit
 
@@ -215,9 +229,15 @@ class Torrent:
         """Stop, as `stop` does, but run again when the session does."""
         return self._course.stop()
 
+    def set_limits(self, download: int | None, upload: int | None) -> None:
+        """Limit this torrent to these bytes a second; 0 for no limit, None for what the settings say."""
+        self._around.throttling.set_limits(self.info_hash.short, TorrentLimits(download, upload))
+        self._around.changed(self)
+
     def remove(self) -> Deferred[None]:
         """Stop for good; for the session. Whoever waits for the torrent is told."""
         self._gone = True
+        self._lane.close()
         error = SessionError(f"{self.name} was removed")
         self._metadata.miss(error)
         self._complete.miss(error)
