@@ -8,8 +8,9 @@ from rich.live import Live
 from rich.text import Text
 
 from bittwist.address import Address
-from bittwist.app.report import tracker_news
+from bittwist.app.report import source_news, tracker_news
 from bittwist.app.wording import count, duration, printable, size
+from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
 
@@ -52,6 +53,9 @@ class BarReport:
 
     def tracker(self, url: str, error: str | None) -> None:
         self._say(tracker_news(url, error), "yellow" if error is not None else "")
+
+    def source(self, source: SourceStatus) -> None:
+        self._say(source_news(source))
 
     def alone(self, why: str) -> None:
         self._say(f"No peers yet: {why}", "yellow")

@@ -50,6 +50,27 @@ port_option = click.option(
     metavar="N",
     help="The port listened on (6881 to 6889, else any).",
 )
+
+
+def check_rate(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int:
+    from bittwist.app.choices import rate
+
+    try:
+        return rate(value) if value is not None else 0
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+down_option = click.option(
+    "--limit-down", metavar="RATE", callback=check_rate, help="Take no more bytes a second (500k, 2MiB)."
+)
+up_option = click.option(
+    "--limit-up", metavar="RATE", callback=check_rate, help="Give no more bytes a second (500k, 2MiB)."
+)
+pex_option = click.option(
+    "--no-pex", is_flag=True, help="Do not tell peers of each other, nor listen to them."
+)
+lsd_option = click.option("--no-lsd", is_flag=True, help="Do not look for peers on the local network.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
@@ -65,6 +86,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 @click.option("--seed", "forever", is_flag=True, help="Go on seeding until interrupted.")
 @click.option("--seed-ratio", type=click.FloatRange(0), metavar="R", help="Seed until R copies are given.")
 @click.option("--seed-time", type=click.FloatRange(0), metavar="S", help="Seed for S seconds.")
+@click.option(
+    "--files", "globs", multiple=True, metavar="GLOB", help="Fetch only files that match. Repeatable."
+)
+@click.option("--sequential", is_flag=True, help="Fetch from the beginning on.")
+@down_option
+@up_option
+@pex_option
+@lsd_option
+@click.option("--no-web-seeds", is_flag=True, help="Fetch nothing from web servers.")
 @click.option("--force", is_flag=True, help="Write over files that no piece of the torrent vouches for.")
 @json_option
 def download(
@@ -76,12 +106,20 @@ def download(
     forever: bool,
     seed_ratio: float | None,
     seed_time: float | None,
+    globs: tuple[str, ...],
+    sequential: bool,
+    limit_down: int,
+    limit_up: int,
+    no_pex: bool,
+    no_lsd: bool,
+    no_web_seeds: bool,
     force: bool,
     as_json: bool,
 ) -> int:
     """Fetch what a torrent file, URL or magnet link names; stop when it is complete."""
     from bittwist.app import transfer
     from bittwist.app.arguments import check_source
+    from bittwist.app.choices import Choices
     from bittwist.app.port import Port
     from bittwist.app.report import report
     from bittwist.app.run import run
@@ -93,9 +131,10 @@ def download(
     if forever or seed_ratio is not None or seed_time is not None:
         goal = transfer.Goal(ratio=seed_ratio, seconds=seed_time)
     folder = Path(output).absolute()
+    choices = Choices(globs, limit_down, limit_up, sequential, not no_pex, not no_lsd, not no_web_seeds)
     return run(
         lambda reactor: transfer.download(
-            reactor, source, folder, Port(bind, port), peers, goal, force, report(as_json)
+            reactor, source, folder, Port(bind, port), peers, goal, choices, force, report(as_json)
         )
     )
 
@@ -106,15 +145,31 @@ def download(
 @bind_option
 @port_option
 @peer_option
+@click.option(
+    "--super", "superseed", is_flag=True, help="Give each piece once, as long as nobody else seeds."
+)
+@up_option
+@pex_option
+@lsd_option
 @json_option
 def seed(
-    torrent: str, path: str, bind: str | None, port: int | None, peers: tuple[str, ...], as_json: bool
+    torrent: str,
+    path: str,
+    bind: str | None,
+    port: int | None,
+    peers: tuple[str, ...],
+    superseed: bool,
+    limit_up: int,
+    no_pex: bool,
+    no_lsd: bool,
+    as_json: bool,
 ) -> int:
     """Give what TORRENT names to whoever asks, until interrupted.
 
     PATH is the shared file or folder, or the folder that holds it. Nothing in it is written.
     """
     from bittwist.app import transfer
+    from bittwist.app.choices import Choices
     from bittwist.app.port import Port
     from bittwist.app.report import report
     from bittwist.app.run import run
@@ -128,6 +183,9 @@ def seed(
         told.failed(str(error))
         told.close()
         return 1
+    choices = Choices(limit_up=limit_up, pex=not no_pex, lsd=not no_lsd, superseed=superseed)
     return run(
-        lambda reactor: transfer.seed(reactor, metainfo, Path(path).absolute(), Port(bind, port), peers, told)
+        lambda reactor: transfer.seed(
+            reactor, metainfo, Path(path).absolute(), Port(bind, port), peers, choices, told
+        )
     )

@@ -10,10 +10,9 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
-from bittwist.app.port import Port
 from bittwist.errors import SessionError, StorageError
 from bittwist.metainfo.info import Info
-from bittwist.session import Session, Torrent
+from bittwist.session import Session, SessionSettings, Torrent
 from bittwist.session.lifecycle import State
 from bittwist.storage.comparing import FileResult, Verdict, verify
 from bittwist.storage.files import FileStorage
@@ -26,7 +25,7 @@ LOOK_EVERY = 0.05  # seconds between looks whether the check is over
 class UntouchedFiles(FileStorage):
     """What `seed` and `share` give: a file that has changed or is missing is neither mended nor made."""
 
-    def prepare(self) -> None:
+    def prepare(self, skipped: frozenset[int] = frozenset()) -> None:
         """What is not there is not made."""
 
     def write(self, index: int, begin: int, view: memoryview) -> None:
@@ -36,12 +35,11 @@ class UntouchedFiles(FileStorage):
         """Nothing was written."""
 
 
-def seeding_session(reactor: Any, port: Port, located: Located) -> Session:
+def seeding_session(reactor: Any, settings: SessionSettings, located: Located) -> Session:
     """A session that keeps nothing, for files that have any names.
 
     Torrents are added to it with `force`, as it writes over nothing.
     """
-    settings = port.settings()
     open_files = OpenFiles(settings.disk.open_files)
     return Session(
         reactor,

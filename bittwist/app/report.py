@@ -10,6 +10,7 @@ import click
 
 from bittwist.address import Address
 from bittwist.app.wording import count, duration, printable, size, without_secrets
+from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
 
@@ -24,6 +25,7 @@ class Report(Protocol):
     def progress(self, now: TorrentStatistics) -> None: ...
     def waiting(self, reason: str) -> None: ...
     def tracker(self, url: str, error: str | None) -> None: ...
+    def source(self, source: SourceStatus) -> None: ...
     def alone(self, why: str) -> None: ...
     def complete(self, path: str) -> None: ...
     def failed(self, reason: str) -> None: ...
@@ -70,6 +72,17 @@ class JsonReport:
     def tracker(self, url: str, error: str | None) -> None:
         self._print(event="tracker", url=url, error=error)
 
+    def source(self, source: SourceStatus) -> None:
+        self._print(
+            event="source",
+            name=source.name,
+            detail=source.detail,
+            state=source.state,
+            found=source.found,
+            downloaded=source.downloaded,
+            error=source.error,
+        )
+
     def alone(self, why: str) -> None:
         """A program sees that from `peers` and the trackers' errors."""
 
@@ -107,6 +120,9 @@ class PlainReport:
     def tracker(self, url: str, error: str | None) -> None:
         self._say(tracker_news(url, error))
 
+    def source(self, source: SourceStatus) -> None:
+        self._say(source_news(source))
+
     def alone(self, why: str) -> None:
         self._say(f"No peers yet: {why}")
 
@@ -140,3 +156,12 @@ def sentence(now: TorrentStatistics) -> str:
 def tracker_news(url: str, error: str | None) -> str:
     """One line about a tracker that fails, or does not any more."""
     return f"Tracker {without_secrets(url)}: {error if error is not None else 'it answers again'}"
+
+
+def source_news(source: SourceStatus) -> str:
+    """One line about where peers or bytes came from."""
+    where = f"{source.name} {without_secrets(source.detail)}".rstrip()
+    what = [count(source.found, "peer")] if source.found else []
+    if source.downloaded:
+        what.append(size(source.downloaded))
+    return f"From {where}: {', '.join(what)}"

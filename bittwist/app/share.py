@@ -58,7 +58,7 @@ async def share(reactor: Any, path: Path, host: str, port: Port, http_port: int,
         )
         url = _serve(root, tracker, metainfo, base)
         located = locate(metainfo.info, path)
-        session = seeding_session(reactor, replace(port, anywhere=everywhere), located)
+        session = seeding_session(reactor, replace(port, anywhere=everywhere).settings(), located)
         session.startService()
         report.listening(await opened(session))
         torrent = await session.add(metainfo, located.root, force=True)

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
+from bittwist.app.choices import Choices
 from bittwist.app.giving import checked, seeding_session, whole
 from bittwist.app.port import Port, opened
 from bittwist.app.report import Report
@@ -50,6 +51,7 @@ async def download(
     port: Port,
     peers: Sequence[str],
     goal: Goal | None,
+    choices: Choices,
     force: bool,
     report: Report,
 ) -> int:
@@ -61,7 +63,8 @@ async def download(
         report.failed(str(error))
         report.close()
         return 1
-    session = Session(reactor, port.settings(folder / STATE_FOLDER), restore=False)
+    settings = choices.settings(port.settings(folder / STATE_FOLDER))
+    session = Session(reactor, settings, restore=False)
 
     async def transfer(torrent: Torrent) -> None:
         watch = Watch(report)
@@ -72,6 +75,7 @@ async def download(
                 raise SessionError(f"{error} (--force writes over it)") from error
             raise
         report.progress(torrent.statistics())
+        watch.brought(torrent)
         report.complete(str(folder / root(torrent)))
         if goal is not None:
             await seeding(reactor, torrent, goal, watch)
@@ -81,7 +85,13 @@ async def download(
 
 
 async def seed(
-    reactor: Any, metainfo: Metainfo, path: Path, port: Port, peers: Sequence[str], report: Report
+    reactor: Any,
+    metainfo: Metainfo,
+    path: Path,
+    port: Port,
+    peers: Sequence[str],
+    choices: Choices,
+    report: Report,
 ) -> int:
     """Seed the files at `path`, or in it, until cancelled; the exit code."""
     try:
@@ -92,9 +102,10 @@ async def seed(
         report.failed(str(error))
         report.close()
         return 1
-    session = seeding_session(reactor, port, located)
+    session = seeding_session(reactor, choices.settings(port.settings()), located)
 
     async def transfer(torrent: Torrent) -> None:
+        torrent.set_superseeding(choices.superseed)
         await checked(reactor, torrent, path)
         report.complete(str(path))
         await seeding(reactor, torrent, Goal(), Watch(report))

@@ -8,6 +8,7 @@ from typing import Protocol
 from bittwist.app.report import Report
 from bittwist.discovery.announcer import TrackerStatus
 from bittwist.discovery.relation import TrackerState
+from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
 
@@ -21,6 +22,7 @@ class Watched(Protocol):
 
     def statistics(self) -> TorrentStatistics: ...
     def trackers(self) -> tuple[TrackerStatus, ...]: ...
+    def sources(self) -> tuple[SourceStatus, ...]: ...
 
 
 class Watch:
@@ -32,6 +34,7 @@ class Watch:
         self._errors: dict[str, str] = {}  # what was told of each tracker that fails
         self._alone_since: float | None = None
         self._why_alone = ""
+        self._found: dict[tuple[str, str], int] = {}  # peers of each source, as told last
 
     def look(self, torrent: Watched, now: float) -> TorrentStatistics:
         """Report how it goes at `now`."""
@@ -41,8 +44,19 @@ class Watch:
             self._report.waiting(found.reason)
         self._waiting = found.reason
         self._look_at_trackers(trackers)
+        for source in torrent.sources():
+            # Told when it finds somebody; what it has brought is told at the end.
+            if source.found > self._found.get((source.name, source.detail), 0):
+                self._found[source.name, source.detail] = source.found
+                self._report.source(source)
         self._look_for_peers(found, trackers, now)
         return found
+
+    def brought(self, torrent: Watched) -> None:
+        """Report what every source has brought, at the end of a download."""
+        for source in torrent.sources():
+            if source.downloaded:
+                self._report.source(source)
 
     def _look_at_trackers(self, trackers: Sequence[TrackerStatus]) -> None:
         for tracker in trackers:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bittwist.address import Address
 from bittwist.discovery.announcer import TrackerStatus
 from bittwist.discovery.relation import TrackerState
+from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
 
@@ -47,6 +48,9 @@ class Told:
 
     def tracker(self, url: str, error: str | None) -> None:
         self.lines.append(("tracker", url, error))
+
+    def source(self, source: SourceStatus) -> None:
+        self.lines.append(("source", source.name, source.detail, source.found, source.downloaded))
 
     def alone(self, why: str) -> None:
         self.lines.append(("alone", why))

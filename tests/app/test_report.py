@@ -18,6 +18,7 @@ from bittwist.app.report import JsonReport, PlainReport, Report, sentence
 from bittwist.app.watch import ALONE_FOR, Watch, why_alone
 from bittwist.discovery.announcer import TrackerStatus
 from bittwist.discovery.relation import TrackerState
+from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
 from tests.app.reports import Told, statistics, status
@@ -127,12 +128,16 @@ class Torrent:
 
     now: TorrentStatistics
     announced: tuple[TrackerStatus, ...] = ()
+    found: tuple[SourceStatus, ...] = ()
 
     def statistics(self) -> TorrentStatistics:
         return self.now
 
     def trackers(self) -> tuple[TrackerStatus, ...]:
         return self.announced
+
+    def sources(self) -> tuple[SourceStatus, ...]:
+        return self.found
 
 
 class WatchTests(TestCase):
@@ -161,6 +166,26 @@ class WatchTests(TestCase):
                 [("tracker", url, None)],
                 [],
                 [("tracker", url, "refused")],
+            ],
+        )
+
+    def test_a_source_is_told_when_it_finds_somebody_and_what_it_brought_at_the_end(self) -> None:
+        def pex(found: int, downloaded: int) -> SourceStatus:
+            return SourceStatus("pex", "", "on", found, downloaded)
+
+        told = []
+        for found, downloaded in ((0, 0), (2, 0), (2, 50), (3, 70)):
+            self.torrent.found = (pex(found, downloaded),)
+            told.append(self.look())
+        self.watch.brought(self.torrent)
+        self.assertEqual(
+            [*told, self.report.take()],
+            [
+                [],
+                [("source", "pex", "", 2, 0)],
+                [],
+                [("source", "pex", "", 3, 70)],
+                [("source", "pex", "", 3, 70)],
             ],
         )
 

@@ -17,6 +17,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app import share as share_module
+from bittwist.app.choices import Choices
 from bittwist.app.port import Port
 from bittwist.app.share import share
 from bittwist.app.transfer import download, seed
@@ -71,13 +72,15 @@ class TransferTests(SynchronousTestCase):
     ) -> Deferred[int]:
         reactor = self.network.host(host)
         return self.start(
-            download(reactor, str(source), folder, Port(None, None), peers, None, force, self.report)
+            download(
+                reactor, str(source), folder, Port(None, None), peers, None, Choices(), force, self.report
+            )
         )
 
     def seed(self, path: Path) -> Deferred[int]:
         metainfo = Metainfo.parse((self.base / "share.torrent").read_bytes())
         return self.start(
-            seed(self.network.host("10.0.0.1"), metainfo, path, Port(None, None), (), self.report)
+            seed(self.network.host("10.0.0.1"), metainfo, path, Port(None, None), (), Choices(), self.report)
         )
 
     def told(self, what: str) -> list[str]:
@@ -177,7 +180,7 @@ class SeedTests(TransferTests):
         host = self.network.host("10.0.0.1")
         host.listenTCP(7000, ServerFactory())
         metainfo = Metainfo.parse((self.base / "share.torrent").read_bytes())
-        running = self.start(seed(host, metainfo, self.content, Port(None, 7000), (), self.report))
+        running = self.start(seed(host, metainfo, self.content, Port(None, 7000), (), Choices(), self.report))
         self.assertEqual(self.code(running), 1)
         (told,) = self.told("failed")
         self.assertEqual(told.count("0.0.0.0"), 1)

@@ -1,0 +1,44 @@
+"""What the command line chooses about a transfer, beyond where it goes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from bittwist.session.settings import SessionSettings
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(|[kmg]|[kmg]i)b?(?:/s)?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Rates are bytes a second, 0 for no limit; `files` are globs, none for all files."""
+
+    files: tuple[str, ...] = ()
+    limit_down: int = 0
+    limit_up: int = 0
+    sequential: bool = False
+    pex: bool = True
+    lsd: bool = True
+    web_seeds: bool = True
+    superseed: bool = False
+
+    def settings(self, usual: SessionSettings) -> SessionSettings:
+        """The settings of a session, with what is chosen."""
+        limits = replace(usual.limits, download_rate=self.limit_down, upload_rate=self.limit_up)
+        return replace(
+            usual,
+            limits=limits,
+            pex=replace(usual.pex, enabled=self.pex),
+            lsd=replace(usual.lsd, enabled=self.lsd),
+            web_seeds=replace(usual.web_seeds, enabled=self.web_seeds),
+        )
+
+
+def rate(text: str) -> int:
+    """Read a rate: `500k`, `1.5M`, `2MiB/s`; bytes a second. ValueError for anything else."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no rate, such as 500k or 1.5MiB")
+    return round(float(found[1]) * _UNITS[found[2].lower()])

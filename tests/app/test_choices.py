@@ -1,0 +1,52 @@
+"""What the command line chooses about a transfer."""
+
+from __future__ import annotations
+
+from unittest import TestCase
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bittwist.app.choices import Choices, rate
+from bittwist.app.report import source_news
+from bittwist.session import SessionSettings
+from bittwist.session.finding import SourceStatus
+
+
+class RateTests(TestCase):
+    def test_units(self) -> None:
+        for text, value in {
+            "0": 0,
+            "1500": 1500,
+            "500k": 500_000,
+            "500 kB/s": 500_000,
+            "1.5M": 1_500_000,
+            "2MiB/s": 2 << 20,
+            "1Gi": 1 << 30,
+        }.items():
+            self.assertEqual(rate(text), value, text)
+
+    @given(st.text(max_size=8))
+    def test_anything_else_is_refused(self, text: str) -> None:
+        try:
+            self.assertGreaterEqual(rate(text), 0)
+        except ValueError as error:
+            self.assertIn("is no rate", str(error))
+
+
+class SettingsTests(TestCase):
+    def test_without_a_choice_nothing_changes(self) -> None:
+        self.assertEqual(Choices().settings(SessionSettings()), SessionSettings())
+
+    def test_each_choice_is_a_setting(self) -> None:
+        chosen = Choices(limit_down=1000, limit_up=500, pex=False, lsd=False, web_seeds=False)
+        settings = chosen.settings(SessionSettings())
+        self.assertEqual((settings.limits.download_rate, settings.limits.upload_rate), (1000, 500))
+        self.assertFalse(settings.pex.enabled or settings.lsd.enabled or settings.web_seeds.enabled)
+
+
+class WordingTests(TestCase):
+    def test_what_a_source_found_and_brought(self) -> None:
+        tracker = SourceStatus("tracker", "http://t/announce?pass=secret", "working", 3, 1 << 20)
+        self.assertEqual(source_news(tracker), "From tracker http://t/announce: 3 peers, 1.0 MiB")
+        self.assertEqual(source_news(SourceStatus("pex", "", "on", 1, 0)), "From pex: 1 peer")
