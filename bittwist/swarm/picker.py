@@ -40,6 +40,7 @@ from bittwist.swarm.deadlines import Deadlines, Urgent
 from bittwist.swarm.flight import Arrived, Block, Came, InFlight, PeerKey, PieceState
 from bittwist.swarm.holdings import Holdings
 from bittwist.swarm.reservations import Reservations
+from bittwist.swarm.rows import Rows
 
 __all__ = ["OVERDUE", "OVERDUE_AT_BOUND", "Block", "Came", "PeerKey", "Picker", "PieceState"]
 
@@ -68,7 +69,7 @@ class Picker:
         self._reserved = Reservations()
         self.deadlines = Deadlines()
         self._urgent = Urgent(self.deadlines, self._flight, self._holdings, self._reserved)
-        self._rows: dict[PeerKey, int] = {}  # who is asked for pieces in rows: the last one begun for it
+        self._rows = Rows(geometry.num_pieces)
 
     # What is wanted
 
@@ -107,7 +108,7 @@ class Picker:
         """
         self._holdings.joined(key, bitfield)
         if in_rows:
-            self._rows.setdefault(key, -1)
+            self._rows.join(key)
 
     def peer_has_all(self, key: PeerKey) -> None:
         """A peer is a seed (BEP 6, "Have All")."""
@@ -119,7 +120,7 @@ class Picker:
 
     def left(self, key: PeerKey) -> None:
         """A peer is gone: what was asked of it is wanted from others."""
-        self._rows.pop(key, None)
+        self._rows.left(key)
         self._holdings.left_by(key)
         self._flight.left(key)
         self._end_reservations(key)
@@ -308,18 +309,23 @@ class Picker:
     def _new_piece(self, key: PeerKey, only: Collection[int] | None) -> int | None:
         if only is not None:
             return self._holdings.best_of(key, only)
-        behind = self._rows.get(key, -1) + 1
-        if 0 < behind < self.have.num_pieces and self.offers(key, behind) and self._holdings.is_top(behind):
-            return behind
-        index = None
+        index = self._rows.following(key, lambda index: self._is_next_best(key, index))
+        if index is not None:
+            return index
         if self.have.count < self._random_first:
             index = self._holdings.by_chance(key, self._random)
-        return self._holdings.next(key, self._random) if index is None else index
+        if index is None:
+            index = self._holdings.next(key, self._random)
+        if index is None:
+            return None
+        return self._rows.beginning(key, index, lambda index: self._is_next_best(key, index))
+
+    def _is_next_best(self, key: PeerKey, index: int) -> bool:
+        return self.offers(key, index) and self._holdings.is_top(index)
 
     def _start(self, index: int, key: PeerKey) -> ActivePiece:
         self._holdings.take(index)
-        if key in self._rows:
-            self._rows[key] = index
+        self._rows.began(key, index)
         piece = self._flight.start(index)
         self._flight.own(key, piece)
         return piece
