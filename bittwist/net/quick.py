@@ -102,7 +102,7 @@ class QuickChannel(DeadlineChannel):
 
     def __init__(self, site: SiteFront, host: str | None) -> None:
         super().__init__(site, host)
-        self._is_proxied = host is not None and site.is_proxy(host)
+        self._is_proxied = site.is_proxy(host)
         self._is_general = False
         self._at_first: Callable[[], None] | None = None  # what the accept left to do
         self._asking: Deferred[bytes] | None = None
@@ -176,10 +176,10 @@ class QuickChannel(DeadlineChannel):
 
     def _offer(self, plain: Plain) -> bytes | Deferred[bytes] | None:
         site, host = self.site, self._host
-        if site.quick is None or host is None:
-            return None
         if self._is_proxied:
             host = site.client_host(host, plain.values(site.proxy_header))
+        if site.quick is None or host is None:
+            return None
         try:
             return site.quick(plain.target, host)
         except Exception:  # a bug: the resource may do better, and answers for it if not

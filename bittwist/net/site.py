@@ -24,6 +24,8 @@ from bittwist.net.deadlines import Deadlines
 from bittwist.net.forwarded import HEADERS, X_FORWARDED_FOR, named_by
 from bittwist.net.quick import Quick, QuickChannel
 
+UNIX = "unix"  # among trusted proxies: whoever comes by a UNIX socket, which has no address
+LONGEST = 86_400.0  # seconds of a deadline: nobody waits a day, and clocks take no number of seconds
 SINCERE = 1.0  # seconds in which the headers of nearly everybody arrive; who takes longer is shed first
 SPARE_DESCRIPTORS = 128  # logs, listening ports, a store's, and connections shed that are not closed yet
 
@@ -38,7 +40,8 @@ class SiteSettings:
     `idle_timeout` is for a kept connection between requests. `max_body` is bytes. Beyond `max_connections`
     (or the process's descriptors) whoever makes us wait longest gives way to who comes. Of the addresses (or
     networks) in `trusted_proxies` the header `proxy_header` is believed, X-Forwarded-For or Forwarded, and
-    they may hold any number of connections. Only the one they do set: the other is passed on from clients.
+    they may hold any number of connections; "unix" among them is who comes by a UNIX socket. Only the header
+    they do set: the other is passed on from clients.
     """
 
     header_deadline: float = 10.0
@@ -53,8 +56,10 @@ class SiteSettings:
     log_requests: bool = False  # a public tracker would write nothing else
 
     def __post_init__(self) -> None:
-        positive = ("header_deadline", "body_deadline", "response_deadline", "idle_timeout")
-        for key in (*positive, "connections_per_address", "max_connections"):
+        for key in ("header_deadline", "body_deadline", "response_deadline", "idle_timeout"):
+            if not 0 < getattr(self, key) <= LONGEST:
+                raise ValueError(key, f"must be more than 0, and at most {LONGEST:.0f}")
+        for key in ("connections_per_address", "max_connections"):
             if not getattr(self, key) > 0:
                 raise ValueError(key, "must be more than 0")
         if self.max_body < 0:
@@ -67,7 +72,7 @@ class SiteSettings:
             raise ValueError("trusted_proxies", str(error)) from error
 
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        return tuple(ip_network(text) for text in self.trusted_proxies)
+        return tuple(ip_network(text) for text in self.trusted_proxies if text != UNIX)
 
 
 def make_site(
@@ -141,15 +146,15 @@ class SiteFront(Site):
     def client(self, peer: IAddress | None, forwarded: Sequence[bytes]) -> IAddress | None:
         """Who sends a request: the peer, or whom a proxy we trust names."""
         host = host_of(peer)
-        if not forwarded or host is None or not self.is_proxy(host):
+        if not forwarded or not self.is_proxy(host):
             return peer
         named = self.client_host(host, forwarded)
-        if named == host:
+        if named is None or named == host:
             return peer
         return IPv6Address("TCP", named, 0) if ":" in named else IPv4Address("TCP", named, 0)
 
-    def client_host(self, proxy: str, forwarded: Sequence[bytes]) -> str:
-        """The client's host, by the word of a proxy we trust.
+    def client_host(self, proxy: str | None, forwarded: Sequence[bytes]) -> str | None:
+        """The client's host, by the word of a proxy we trust; the proxy's own, where it names none.
 
         Each proxy adds at the end whom it heard from, so that from the end the first one which is no proxy
         of ours is the client; what stands before it the client may have made up.
@@ -160,7 +165,10 @@ class SiteFront(Site):
                 break
         return named
 
-    def is_proxy(self, host: str) -> bool:
+    def is_proxy(self, host: str | None) -> bool:
+        """Whether it is a proxy we trust; None is who comes by a UNIX socket."""
+        if host is None:
+            return UNIX in self.settings.trusted_proxies
         return bool(self._proxies) and any(ip_address(host) in network for network in self._proxies)
 
     def startFactory(self) -> None:

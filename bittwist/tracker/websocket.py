@@ -90,12 +90,12 @@ class WebSocketFront(ServerFactory):
         if counted is not None:
             return counted
         host = site.host_of(peer)
-        if host is None:
+        if host is None and site.UNIX not in self.settings.trusted_proxies:
             return None
         for host in named_by(self.settings.proxy_header, forwarded):
             if not self._is_proxy(host):
                 break
-        if self._is_proxy(host):
+        if host is None or self._is_proxy(host):
             return host
         if not self._may_connect(host):
             return None

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from bittwist.net.forwarded import HEADERS, X_FORWARDED_FOR
+from bittwist.net.site import LONGEST, UNIX
 from bittwist.tracker.browsers import MAX_MEMBERS
 
+SLOWEST, FASTEST = 0.01, 1e6  # messages a second: fewer, or more, is a slip of the finger
 LEAST_MESSAGE = 1 << 10  # bytes; an announce without offers has some 250
 
 
@@ -43,15 +45,19 @@ class WebSocketSettings:
     proxy_header: str = X_FORWARDED_FOR
 
     def __post_init__(self) -> None:
-        positive = ("handshake_deadline", "ping_interval", "ping_timeout", "messages_per_second")
-        counts = (
+        for key in ("handshake_deadline", "ping_interval", "ping_timeout"):
+            if not 0 < getattr(self, key) <= LONGEST:
+                raise ValueError(key, f"must be more than 0, and at most {LONGEST:.0f}")
+        if not SLOWEST <= self.messages_per_second <= FASTEST:
+            raise ValueError("messages_per_second", f"must be {SLOWEST:g} to {FASTEST:.0f}")
+        for key in (
             "interval",
             "swarms_per_connection",
             "message_burst",
             "connections_per_address",
+            "max_connections",
             "max_peers",
-        )
-        for key in (*positive, *counts, "max_connections"):
+        ):
             if not getattr(self, key) > 0:
                 raise ValueError(key, "must be more than 0")
         if self.max_offers < 0:
@@ -66,4 +72,4 @@ class WebSocketSettings:
             raise ValueError("trusted_proxies", str(error)) from error
 
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        return tuple(ip_network(text) for text in self.trusted_proxies)
+        return tuple(ip_network(text) for text in self.trusted_proxies if text != UNIX)

@@ -6,7 +6,7 @@ from unittest import TestCase
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
 from bittwist.net.quick import MAX_HEAD, QuickChannel, read_plain
-from bittwist.net.site import make_site
+from bittwist.net.site import SiteSettings, make_site
 
 CLOSING = b"GET /a?b HTTP/1.1\r\nConnection: close\r\n\r\n"
 KEEPING = b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -166,6 +166,16 @@ class AcceptTests(SynchronousTestCase):
         later.callback(b"later")
         self.assertTrue(self.transport.value().endswith(b"later"))
         self.assertEqual(len(self.asked), 1)
+
+    def test_a_proxy_at_a_unix_socket_says_whose_request_it_is(self) -> None:
+        request = KEEPING.replace(b"Host: x", b"X-Forwarded-For: 198.51.100.7")
+        for proxies, asked in (((), []), (("unix",), [(b"/a?b", "198.51.100.7")])):
+            site = make_site(self.clock, Slow(), SiteSettings(trusted_proxies=proxies), self.quick)
+            channel = site.buildProtocol(UNIXAddress(b"/x"))
+            assert channel is not None
+            channel.makeConnection(StringTransport(peerAddress=UNIXAddress(b"/x")))
+            channel.dataReceived(request)
+            self.assertEqual(self.asked, asked)
 
     def test_a_deferred_that_has_fired_already(self) -> None:
         """As of a hook that answers with `succeed`: the next request of the connection is answered too."""

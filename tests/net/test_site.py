@@ -309,16 +309,20 @@ class CapTests(FrontTestCase):
         return [connection.transport.disconnected for connection in connections]
 
     def test_settings_that_make_no_sense_are_refused_by_name(self) -> None:
-        for key, value in {
-            "header_deadline": 0,
-            "body_deadline": -1,
-            "max_body": -1,
-            "connections_per_address": 0,
-            "response_deadline": 0,
-            "max_connections": 0,
-            "proxy_header": "Via",
-            "trusted_proxies": ("here",),
-        }.items():
+        for key, value in [
+            ("header_deadline", 0),
+            ("header_deadline", float("inf")),
+            ("header_deadline", float("nan")),
+            ("body_deadline", -1),
+            ("idle_timeout", 1e30),
+            ("max_body", -1),
+            ("connections_per_address", 0),
+            ("response_deadline", 0),
+            ("response_deadline", 2.2e6),
+            ("max_connections", 0),
+            ("proxy_header", "Via"),
+            ("trusted_proxies", ("here",)),
+        ]:
             with self.assertRaises(ValueError) as caught:
                 SiteSettings(**{key: value})  # type: ignore[arg-type]
             self.assertEqual(caught.exception.args[0], key)
@@ -359,6 +363,20 @@ class ClientTests(FrontTestCase):
 
     def test_a_unix_socket_has_no_host(self) -> None:
         self.assertIn(b"UNIXAddress", self.seen(self.front(), b"", UNIXAddress(b"/x")))
+        self.assertIn(
+            b"UNIXAddress", self.seen(self.front(), b"X-Forwarded-For: 1.1.1.1\r\n", UNIXAddress(b"/x"))
+        )
+
+    def test_a_proxy_at_a_unix_socket_is_believed_where_that_is_said(self) -> None:
+        front = self.front(trusted_proxies=("unix", "10.9.0.0/16"))
+        for line, client in {
+            b"X-Forwarded-For: 198.51.100.7\r\n": b"198.51.100.7",
+            b"X-Forwarded-For: 1.1.1.1, 198.51.100.7, 10.9.1.1\r\n": b"198.51.100.7",
+        }.items():
+            self.assertEqual(self.seen(front, line, UNIXAddress(b"/x")), client, line)
+        for line in (b"", b"X-Forwarded-For: unknown\r\n"):
+            self.assertIn(b"UNIXAddress", self.seen(front, line, UNIXAddress(b"/x")), line)
+        self.assertEqual(self.seen(front, b"X-Forwarded-For: 1.1.1.1\r\n"), b"192.0.2.1")
 
 
 class LogTests(FrontTestCase):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from unittest import mock
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -482,6 +483,13 @@ class ProxyTests(FrontCase):
     def test_nobody_else_does(self) -> None:
         self.assertEqual(self.host_of(self.page(3, head=request(X_Forwarded_For="203.0.113.9"))), "192.0.2.3")
 
+    def test_a_proxy_at_a_unix_socket_is_believed_where_that_is_said(self) -> None:
+        for proxies, host in (((), None), (("unix",), "203.0.113.9")):
+            front = WebSocketFront(self.host, self.make_tracker(), WebSocketSettings(trusted_proxies=proxies))
+            for forwarded, found in (([b"203.0.113.9"], host), ([b"unknown"], None), ([], None)):
+                protocol = front.buildProtocol(UNIXAddress(b"/x"))
+                self.assertEqual(front.admit(protocol, UNIXAddress(b"/x"), forwarded), found)  # type: ignore[arg-type]
+
     def test_the_nearest_line_counts(self) -> None:
         head = request(X_Forwarded_For="203.0.113.1", extra=[("x-forwarded-for", "203.0.113.9")])
         self.assertEqual(self.host_of(self.page(head=head)), "203.0.113.9")
@@ -671,6 +679,8 @@ class MakingTests(SynchronousTestCase):
             "max_message": 100,
             "message_burst": 0,
             "messages_per_second": 0.0,
+            "handshake_deadline": float("inf"),
+            "ping_interval": 1e30,
             "ping_timeout": 0.0,
             "connections_per_address": 0,
             "max_connections": 0,
