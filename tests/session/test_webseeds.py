@@ -256,6 +256,7 @@ class BesidePeersTests(WebSeedCase):
 
 class TroubleTests(WebSeedCase):
     def test_redirects_are_followed_once_and_remembered(self):
+        self.leech.apply(replace(self.settings, web_seeds=WebSeedSettings(range_size=200_000)))
         first = self.serve({}, lambda visitor: visitor.redirect("http://20.0.0.2/elsewhere?key=1"))
         second = self.serve({"/elsewhere?key=1": DATA}, address="20.0.0.2")
         fetching = self.fetch()
