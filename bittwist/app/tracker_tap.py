@@ -12,6 +12,7 @@ from twisted.python.usage import Options as TwistdOptions
 
 from bittwist.app.clock import use_monotonic
 from bittwist.app.descriptors import raise_limit
+from bittwist.app.garbage import collect_seldom
 from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
 from bittwist.app.tracker_config import ListenSettings, TrackerConfig
@@ -98,6 +99,7 @@ def makeService(options: Options) -> IService:
 
     use_monotonic(reactor)
     raise_limit()
+    collect_seldom()
     if options.settings.workers > 1:
         return _workers(reactor, options)
     return tracker_service(reactor, options.settings, file=options["config"])

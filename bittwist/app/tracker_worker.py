@@ -41,10 +41,14 @@ def main() -> int:
 
 def _start(reactor: Any, hello: Hello) -> None:
     from bittwist.app.clock import use_monotonic
+    from bittwist.app.descriptors import raise_limit
+    from bittwist.app.garbage import collect_seldom
     from bittwist.app.tracker_service import tracker_service, with_secret
     from bittwist.app.tracker_tap import Options
 
     use_monotonic(reactor)
+    raise_limit()
+    collect_seldom()
     options = Options()
     options.parseOptions(hello.words)
     config = with_secret(options.settings, hello.secret)
