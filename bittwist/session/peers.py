@@ -162,7 +162,7 @@ class Peers:
 
     @property
     def superseeds(self) -> bool:
-        """Whether that was asked for."""
+        """Whether that was asked for, and is not over."""
         return self._presence.superseeds
 
     def ban(self, host: str, reason: str) -> None:

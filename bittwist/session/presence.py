@@ -49,7 +49,7 @@ class Presence:
     ) -> None:
         self.metadata_size: int | None = None
         self.pex: bool | None = None  # whether peer exchange is on; None: it never was
-        self.superseeds = False  # asked for; it takes effect while we are a seed
+        self._superseeds = False  # asked for; it takes effect while we are a seed
         self._around = around
         self._own_hosts = own_hosts
         self._talks = talks
@@ -65,6 +65,11 @@ class Presence:
     def upload_only(self) -> bool:
         """We want nothing of anybody (BEP 21), and say so."""
         return self._have is not None and self._finished() and not self._pretending
+
+    @property
+    def superseeds(self) -> bool:
+        """Asked to, and not done with it."""
+        return self._superseeds and (self._superseeding is None or not self._superseeding.over)
 
     @property
     def _pretending(self) -> bool:
@@ -172,7 +177,7 @@ class Presence:
 
     def superseed(self, on: bool, now: float) -> None:
         """Pretend to have nothing, or stop that: now, if we are a seed. Who knows already goes on knowing."""
-        self.superseeds = on
+        self._superseeds = on
         if on:
             self._superseed(now)
         elif self._superseeding is not None:
@@ -182,7 +187,7 @@ class Presence:
     def _superseed(self, now: float, unaware: Iterable[Conversation] = ()) -> bool:
         """Begin to, if it is time; whether we superseed. Those `unaware` do not know what we have."""
         have = self._have
-        if self.superseeds and self._superseeding is None and have is not None and have.complete:
+        if self._superseeds and self._superseeding is None and have is not None and have.complete:
             settings = self._around.settings().superseed
             policy = Superseed(have.num_pieces, self._around.random, settings)
             for talk in unaware:

@@ -55,9 +55,11 @@ class Superseeding:
 
     def has_changed(self, peer: Audience, index: int | None, now: float) -> None:
         """A peer has one piece more, or said anew what it has."""
-        if peer.key not in self._met or peer.has is None:
+        met = peer.key in self._met
+        if peer.has is None or not (met or peer.has.complete):
             return
-        if index is None:
+        self._met.add(peer.key)
+        if index is None or not met:
             self._tell(self._policy.joined(peer.key, peer.has, now))
         else:
             self._tell(self._policy.peer_have(peer.key, index, now))

@@ -249,7 +249,7 @@ class Torrent:
 
     @property
     def superseeding(self) -> bool:
-        """Whether `set_superseeding` asked for it; it has an end when pieces are spread."""
+        """Whether `set_superseeding` asked for it; no more when another peer has all pieces."""
         return self._peers.superseeds
 
     def set_superseeding(self, on: bool) -> None:

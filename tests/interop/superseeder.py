@@ -24,7 +24,7 @@ def say(**event: object) -> None:
 
 
 class Watch:
-    """Tells once when a peer has everything."""
+    """Tells once when superseeding is over."""
 
     def __init__(self, torrent: Torrent) -> None:
         self._torrent = torrent
@@ -34,7 +34,7 @@ class Watch:
         return self._looking.start(LOOK)
 
     def _look(self) -> None:
-        if any(peer.progress == 1.0 for peer in self._torrent.peers()):
+        if not self._torrent.superseeding:
             say(event="spread", uploaded=self._torrent.tally.uploaded)
             self._looking.stop()
 

@@ -138,8 +138,9 @@ class Told(SuperseedingTestCase):
         peer = self.fake("10.0.1.1")
         seed = self.swarm.session("10.0.4.1", DATA)
         self.swarm.add(seed, METAINFO, [f"{SEED}:6881"])
+        self.assertTrue(self.seeding.superseeding)
         self.swarm.network.advance(3)
-        self.assertEqual(len(self.seeding), 1)
+        self.assertEqual((len(self.seeding), self.seeding.superseeding), (1, False))
         peer.close()
         self.swarm.quiet()
 
