@@ -82,7 +82,8 @@ class Reading:
         if self._producer is None:
             return
         if self._owed:
-            self._owed -= self._allowance.take(self._owed)
+            while self._owed and (paid := self._allowance.take(self._owed)):
+                self._owed -= paid  # a turn brings a portion, and there may be more than that by now
             if self._owed:
                 self._allowance.wait(self._go_on)
                 return

@@ -10,6 +10,7 @@ from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.peer.webseed import WebSeedSettings
 from bittwist.session import SessionSettings
+from bittwist.session.limits import LimitSettings
 from bittwist.session.webseeds import WebSeedState
 from tests.net.fileserver import FileServer
 from tests.session.swarm import Swarm
@@ -207,6 +208,15 @@ class WhileRunningTests(WebSeedCase):
         self.assertEqual(self.status(fetching).error, "")
         fetching.resume_peers()
         self.until_complete(fetching)
+        self.quiet()
+
+    def test_a_limit_holds_and_nobody_is_late_for_it(self):
+        self.leech.apply(replace(self.settings, limits=LimitSettings(download_rate=100_000)))
+        self.serve({"/data.bin": DATA})
+        fetching = self.fetch()
+        took = self.until_complete(fetching)
+        self.assertTrue(28 < took < 34, took)
+        self.assertLess(fetching.tally.wasted, len(DATA) / 20)
         self.quiet()
 
     def test_only_so_many_are_asked_at_once_and_others_take_the_place_of_the_useless(self):
