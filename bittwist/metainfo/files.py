@@ -39,6 +39,11 @@ class FileEntry:
         return "p" in self.attr
 
     @property
+    def is_written(self) -> bool:
+        """Whether there is to be a file for it: neither padding nor a symbolic link."""
+        return not (self.is_pad or self.is_symlink)
+
+    @property
     def is_executable(self) -> bool:
         return "x" in self.attr
 

@@ -97,6 +97,10 @@ class Geometry:
             file += 1
         return spans
 
+    def file_start(self, file: int) -> int:
+        """Where in the torrent a file begins."""
+        return self._ends[file] - self.file_sizes[file]
+
     def pieces_of_file(self, file: int) -> range:
         """The pieces that hold bytes of a file; none for an empty file."""
         end = self._ends[file]

@@ -18,7 +18,7 @@ from bittwist.storage.interfaces import FileStamp, Place
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that lies in the way must not wait for its other end.
-_FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -69,7 +69,7 @@ class Folder:
     def open(self, path: PurePosixPath, *, writable: bool = False) -> int:
         """A descriptor of the regular file at `path`."""
         with self.parent_of(path) as parent:
-            fd = os.open(path.name, _FILE | (os.O_RDWR if writable else os.O_RDONLY), dir_fd=parent)
+            fd = os.open(path.name, FILE | (os.O_RDWR if writable else os.O_RDONLY), dir_fd=parent)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise StorageError(str(self.root / path), "not a regular file")
@@ -79,7 +79,7 @@ class Folder:
         """Make an empty file, and the folders it is in; False if there is something of that name already."""
         with self.parent_of(path, make=True) as parent:
             try:
-                fd = os.open(path.name, _FILE | os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666, dir_fd=parent)
+                fd = os.open(path.name, FILE | os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666, dir_fd=parent)
             except FileExistsError:
                 return False
             os.close(fd)
@@ -89,6 +89,14 @@ class Folder:
         """Make durable that `path` is there."""
         with self.parent_of(path) as parent:
             os.fsync(parent)
+
+    def remove(self, path: PurePosixPath) -> None:
+        """Remove the file at `path`, if there is one."""
+        try:
+            with self.parent_of(path) as parent:
+                os.unlink(path.name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
 
     def stamp(self, path: PurePosixPath) -> FileStamp | None:
         """What the file at `path` looks like; None where nothing is, or something that is no regular file."""

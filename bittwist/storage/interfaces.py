@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from zope.interface import Interface
 
@@ -38,10 +40,13 @@ class IStorage(Interface):
     the reason, DiskFull where there is no room. `tests/storage/contract.py` holds what each must obey.
     """
 
-    def prepare() -> None:
+    def prepare(skipped: frozenset[int] = frozenset()) -> None:
         """Make the folders and files that are missing (and all their room, if that was asked for).
 
-        Nothing that is there already is changed or shortened.
+        Nothing that is there already is changed or shortened. Files that are `skipped` are not made: what
+        pieces hold of them is kept elsewhere while they are not there (`part_stamp`), and is in them when a
+        later call, which skips fewer, makes them. Once made, a file stays, skipped or not. One that has
+        appeared by itself is not ours: StorageError.
         """
 
     def read_into(index: int, begin: int, view: memoryview) -> None:
@@ -55,6 +60,23 @@ class IStorage(Interface):
 
     def stamps() -> tuple[FileStamp | None, ...]:
         """One for each file of the torrent; None where there is no such file."""
+
+    def part_stamp() -> FileStamp | None:
+        """Of what holds the bytes of files that are not there; None where there is no such thing."""
+
+    def rename(file: int, path: PurePosixPath) -> None:
+        """Give a file, there or not, another path below the folder; StorageError where something has it."""
+
+    def take_over(folder: Path, paths: Sequence[PurePosixPath]) -> Iterator[int]:
+        """Bring here what an earlier storage of this torrent left in `folder`, its files named `paths`.
+
+        Nothing may be read or written meanwhile. Each step of the iteration blocks for a moment and tells the
+        bytes it copied. When it is given up or interrupted each file is still whole in one of the two places,
+        and doing it again finishes it. StorageError where something else is in the way.
+        """
+
+    def forget() -> None:
+        """Remove what is kept of files that are not there: the torrent is given up. Its files stay."""
 
     def place() -> Place | None:
         """The folder all is saved in; None where there is none."""

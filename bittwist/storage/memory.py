@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
 from zope.interface import implementer
 
 from bittwist.errors import LocalProtocolError
@@ -11,18 +14,24 @@ from bittwist.storage.interfaces import FileStamp, IStorage, MissingData, Place
 
 @implementer(IStorage)
 class MemoryStorage:
-    """Keeps each piece that was written, and only those. `content` fills all of them from the start."""
+    """Keeps each piece that was written, and only those. `content` fills all of them from the start.
+
+    It has neither names nor folders: a file that is skipped has no stamp.
+    """
 
     def __init__(self, info: Info, content: bytes | None = None) -> None:
         self._info = info
         self._geometry = info.geometry
         self._pieces: dict[int, bytearray] = {}
         self._versions = [0] * len(self._geometry.file_sizes)  # how often each file was written: its mtime
+        self._absent: frozenset[int] | None = None  # files that are not there; None before `prepare`
         if content is not None:
             self._fill(content)
 
-    def prepare(self) -> None:
-        pass
+    def prepare(self, skipped: frozenset[int] = frozenset()) -> None:
+        if self._absent is None:
+            self._absent = frozenset(file for file in skipped if not self._versions[file])
+        self._absent &= skipped
 
     def read_into(self, index: int, begin: int, view: memoryview) -> None:
         self._check(index, begin, len(view))
@@ -46,9 +55,23 @@ class MemoryStorage:
     def stamps(self) -> tuple[FileStamp | None, ...]:
         sizes = self._geometry.file_sizes
         return tuple(
-            FileStamp(size, version, file + 1, 0) if version or not size else None
+            FileStamp(size, version, file + 1, 0) if self._is_here(file) else None
             for file, (size, version) in enumerate(zip(sizes, self._versions))
         )
+
+    def part_stamp(self) -> FileStamp | None:
+        version = sum(self._versions[file] for file in self._absent or ())
+        return FileStamp(version, version, 0, 0) if version else None
+
+    def rename(self, file: int, path: PurePosixPath) -> None:
+        pass
+
+    def take_over(self, folder: Path, paths: Sequence[PurePosixPath]) -> Iterator[int]:
+        return iter(())
+
+    def forget(self) -> None:
+        for file in self._absent or ():
+            self._versions[file] = 0
 
     def place(self) -> Place | None:
         return Place(0, 0)
@@ -61,6 +84,11 @@ class MemoryStorage:
 
     def close(self) -> None:
         pass
+
+    def _is_here(self, file: int) -> bool:
+        if self._absent is None:
+            return self._versions[file] > 0 or not self._geometry.file_sizes[file]
+        return file not in self._absent
 
     def _fill(self, content: bytes) -> None:
         if len(content) != self._geometry.total_size:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from bittwist.errors import StorageError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.info import Info
-from bittwist.storage.interfaces import IStorage
+from bittwist.storage.interfaces import FileStamp, IStorage
 from bittwist.storage.resume import Journal
 from bittwist.storage.workers import DiskReactor, Lane
 
@@ -85,7 +85,11 @@ class Recording:
         self._storage.sync()
         if self._journal is not None:
             self._journal.append(self._kept, self._lost)
-            self._journal.stop(self._storage.stamps())
+            self._journal.stop(all_stamps(self._storage))
+
+    def remark(self) -> Deferred[None]:
+        """Write down which files there are now; fires when that is done, or could not be, which is logged."""
+        return Deferred.fromCoroutine(self._remark())
 
     def _flush_after(self, delay: float) -> None:
         if self._later is None and not self._turn.locked and not self._stopped and self._journal:
@@ -118,6 +122,22 @@ class Recording:
         if self._kept or self._lost:
             self._flush_after(delay)
 
+    async def _remark(self) -> None:
+        journal = self._journal
+        if journal is None or self._stopped:
+            return
+        await self._turn.acquire()
+        try:
+            await self._lane.submit(lambda: _note_files(journal, self._storage))
+        except StorageError as error:
+            # After a crash, files that it does not know are hashed: nothing is lost but time.
+            name = self._info.name
+            self._log.warn("the journal of {name} was not written: {error}", name=name, error=error)
+        finally:
+            self._turn.release()
+        if self._kept or self._lost:
+            self._flush_after(self._delay)
+
     async def _sync(self) -> None:
         await self._syncing.acquire()  # one at a time for all torrents: the other threads go on reading
         try:
@@ -148,4 +168,15 @@ def begin(journal: Journal, info: Info, have: Bitfield, storage: IStorage) -> No
     """In a disk thread: write down what is durably there at the start."""
     place = storage.place()
     if place is not None:  # else nothing can be there
-        journal.begin(info, have, place, storage.stamps())
+        journal.begin(info, have, place, all_stamps(storage))
+
+
+def all_stamps(storage: IStorage) -> tuple[FileStamp | None, ...]:
+    """Of every file, and of the part file."""
+    return (*storage.stamps(), storage.part_stamp())
+
+
+def _note_files(journal: Journal, storage: IStorage) -> None:
+    place = storage.place()
+    if place is not None:
+        journal.remark(place, all_stamps(storage))

@@ -1,13 +1,14 @@
 """What vouches for a piece that was here before: the rules, without I/O.
 
 After a clean stop, size and mtime vouch for a file. After a crash, a record of the journal holds where the
-file is still the same inode and has not shrunk. Everything else that may be there is hashed.
+file is still the same inode and has not shrunk. Everything else that may be there is hashed. The part file
+counts as the files do, for pieces with bytes of files that are not there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -15,6 +16,7 @@ from bittwist.errors import FolderGone
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import Geometry
 from bittwist.storage.interfaces import FileStamp, Place
+from bittwist.storage.parts import PartLayout
 from bittwist.storage.resume import Journaled
 
 Stamps = Sequence[FileStamp | None]
@@ -30,8 +32,18 @@ class Plan:
     doubtful: tuple[int, ...]
 
 
-def plan(geometry: Geometry, journaled: Journaled | None, stamps: Stamps, *, check: bool = False) -> Plan:
-    """Which pieces are right and which must be looked at; with `check`, all that may be there must."""
+def plan(
+    geometry: Geometry,
+    journaled: Journaled | None,
+    stamps: Stamps,
+    *,
+    parts: tuple[PartLayout, FileStamp | None] | None = None,
+    check: bool = False,
+) -> Plan:
+    """Which pieces are right and which must be looked at; with `check`, all that may be there must.
+
+    `parts`: how the part file is laid out and what it looks like, where there may be one.
+    """
     starts = (0, *accumulate(geometry.file_sizes))
     there = Bitfield(geometry.num_pieces)
     changed = Bitfield(geometry.num_pieces)
@@ -42,6 +54,12 @@ def plan(geometry: Geometry, journaled: Journaled | None, stamps: Stamps, *, che
             vouched = _vouched(journaled, file, stamp)
             for index in _pieces(geometry, starts[file], vouched, geometry.file_sizes[file]):
                 changed.add(index)
+    if parts is not None:
+        for index, vouched in _in_parts(*parts, journaled, stamps):
+            if not vouched:
+                changed.add(index)
+            if parts[1] is not None:
+                there.add(index)
     if check or journaled is None:
         return Plan(Bitfield(geometry.num_pieces), tuple(there))
     trusted = journaled.have.copy()
@@ -86,6 +104,18 @@ def _vouched(journaled: Journaled, file: int, stamp: FileStamp | None) -> float:
     if was is None or stamp is None:
         return _ALL if was is stamp is None else 0  # None and None: padding, which is never made
     return stamp.size if was.inode == stamp.inode else 0
+
+
+def _in_parts(
+    layout: PartLayout, stamp: FileStamp | None, journaled: Journaled | None, stamps: Stamps
+) -> Iterator[tuple[int, bool]]:
+    """The pieces with bytes in the part file, and whether the journal's word holds for these."""
+    geometry, files = layout.info.geometry, layout.info.files
+    vouched = _vouched(journaled, len(files), stamp) if journaled is not None and stamp is not None else 0
+    for index, slot in layout.slots.items():
+        spans = geometry.spans(index, 0, geometry.piece_size(index))
+        if any(stamps[span.file] is None and files[span.file].is_written for span in spans):
+            yield index, (slot + 1) * geometry.piece_length <= vouched or vouched == _ALL
 
 
 def _known(journaled: Journaled, file: int, stamp: FileStamp) -> bool:

@@ -39,7 +39,10 @@ _STOPPED = b"S"  # stamps
 
 @dataclass(frozen=True, slots=True)
 class Journaled:
-    """What a journal says. `stopped` has the stamps of a clean stop, and is None where there was none."""
+    """What a journal says. `stopped` has the stamps of a clean stop, and is None where there was none.
+
+    Stamps are those of the files, in their order, and that of the part file behind them.
+    """
 
     have: Bitfield
     place: Place
@@ -95,6 +98,10 @@ class Journal:
         self._info = info
         self._end = self._base = len(content)
         self._stopped = False
+
+    def remark(self, place: Place, stamps: Sequence[FileStamp | None]) -> None:
+        """Add that there are other files than at the beginning: those made since count as the others do."""
+        self._append(_record(_BEGUN, _PLACE.pack(place.device, place.inode) + _stamps(stamps)))
 
     def append(self, kept: Iterable[int] = (), lost: Iterable[int] = ()) -> None:
         """Add pieces that are durably on disk now, and pieces that are no longer right."""
@@ -203,6 +210,8 @@ def _stamps(stamps: Sequence[FileStamp | None]) -> bytes:
 
 
 def _unstamp(payload: bytes, count: int) -> tuple[FileStamp | None, ...]:
-    if len(payload) != count * _STAMP.size:
+    """Of `count` files and the part file, which journals of earlier versions do not know."""
+    if len(payload) not in (count * _STAMP.size, (count + 1) * _STAMP.size):
         raise ValueError("not one stamp for each file")
-    return tuple(FileStamp(*values) if there else None for there, *values in _STAMP.iter_unpack(payload))
+    stamps = [FileStamp(*values) if there else None for there, *values in _STAMP.iter_unpack(payload)]
+    return (*stamps, None)[: count + 1]

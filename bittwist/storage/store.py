@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 
 from bittwist.errors import LocalProtocolError, StorageError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.info import Info
 from bittwist.storage.checking import Check, Progress
 from bittwist.storage.interfaces import FileStamp, IStorage
+from bittwist.storage.parts import PartLayout
 from bittwist.storage.reads import Block, Reads
 from bittwist.storage.recording import Recording, begin
 from bittwist.storage.recovery import Plan, check_place, plan, strangers
@@ -77,6 +79,9 @@ class Store:
         self._doubtful: frozenset[int] = frozenset()  # written, but the sync failed: never trusted again
         self._ours = False  # all that is there was looked at, and is ours to write over
         self._closed = False
+        self.skipped: frozenset[int] = (
+            frozenset()
+        )  # files that a start does not make; then `select` changes it
         self.have = Bitfield(info.geometry.num_pieces)
 
     def start(
@@ -98,6 +103,28 @@ class Store:
     def recheck(self, progress: Progress | None = None) -> Deferred[Recovered]:
         """Hash all that is there, whatever vouches for it. Nothing may be kept meanwhile."""
         return self.start(check=True, progress=progress, force=True)
+
+    def select(self, skipped: frozenset[int]) -> Deferred[None]:
+        """Have all files made but those skipped; fires when they are there, with what was kept of them.
+
+        Nothing is removed. StorageError or DiskFull if one cannot be made. Before `start` it only notes it.
+        """
+        self.skipped = skipped
+        recording = self._recording
+        if recording is None:
+            return succeed(None)
+
+        def made(_result: None) -> Deferred[None]:
+            self.laid_out = skipped
+            return recording.remark()
+
+        return self._lane.submit(lambda: self._storage.prepare(skipped)).addCallback(made)
+
+    def rename(self, file: int, path: PurePosixPath) -> Deferred[None]:
+        """Give a file another path; StorageError if something has it. Only when started."""
+        if self._recording is None:
+            return fail(self._not_open())
+        return self._lane.submit(lambda: self._storage.rename(file, path))
 
     def keep(self, index: int, view: memoryview, *, digests: bool = False) -> Deferred[Kept]:
         """Hash a whole piece, and write it if it is right. `view` must not change until this fires.
@@ -187,7 +214,8 @@ class Store:
                 have.discard(index)
             if not force and not self._ours:
                 self._refuse_strangers(found, have)
-            await self._lane.submit(lambda: self._settle(have, bool(good)))
+            self.laid_out = skipped = self.skipped
+            await self._lane.submit(lambda: self._settle(have, bool(good), skipped))
             self.have = have
             self._doubtful = frozenset()
             self._recording = Recording(
@@ -220,7 +248,9 @@ class Store:
         journaled = self._journal.read(self._info) if self._journal is not None else None
         stamps = self._storage.stamps()
         check_place(self._info.name, journaled, self._storage.place(), stamps)
-        return _Found(journaled, stamps, plan(self._info.geometry, journaled, stamps, check=check))
+        parts = (PartLayout(self._info), self._storage.part_stamp())
+        found = plan(self._info.geometry, journaled, stamps, parts=parts, check=check)
+        return _Found(journaled, stamps, found)
 
     def _refuse_strangers(self, found: _Found, have: Bitfield) -> None:
         unknown = strangers(self._info.geometry, found.journaled, have, found.stamps)
@@ -230,14 +260,14 @@ class Store:
             path = "/".join((self._info.name, *entry.path))
             raise StorageError(path + more, NOT_OURS)
 
-    def _settle(self, have: Bitfield, hashed: bool) -> None:
+    def _settle(self, have: Bitfield, hashed: bool, skipped: frozenset[int]) -> None:
         """In a disk thread: make what is missing, and write down what is there."""
         if hashed:
             # They were read from memory, perhaps: no record before the disk has them (SECURITY.md F2).
             self._storage.sync(everything=True)
         self._ours = True
         try:
-            self._storage.prepare()
+            self._storage.prepare(skipped)
         except StorageError:
             self._note_down(have)  # what was made before the room ended is ours when it is tried again
             raise

@@ -43,7 +43,7 @@ class Removed:
         self._check()
         self._kept.write(index, begin, view)
 
-    def prepare(self):
+    def prepare(self, skipped=frozenset()):
         self._check()
 
     def _check(self):

@@ -46,7 +46,7 @@ class Broken:
     def __init__(self, info):
         self._inner = MemoryStorage(info)
 
-    def prepare(self):
+    def prepare(self, skipped=frozenset()):
         raise self.error
 
     def __getattr__(self, name):

@@ -7,6 +7,8 @@ class TestMine(StorageContract, SynchronousTestCase):
 
 from __future__ import annotations
 
+from pathlib import Path, PurePosixPath
+
 from zope.interface.verify import verifyObject
 
 from bittwist.errors import BitTwistError
@@ -122,3 +124,65 @@ class StorageContract:
         self.fill()
         for index, begin, length in [(0, PIECE - 1, 2), (-1, 0, 1), (6, 0, 1), (0, -1, 1)]:
             self.assertRaises((BitTwistError, IndexError), self.read, index, begin, length)
+
+    # Files that are skipped: 0 ("a") shares piece 0 with "b/c", and 3 ("b/d") shares piece 1 with it.
+
+    def test_a_skipped_file_is_not_there_and_pieces_with_bytes_of_it_are(self) -> None:
+        self.storage.prepare(frozenset({0, 3, 5}))
+        for index in (0, 1):
+            self.storage.write(index, 0, memoryview(self.pieces[index]))
+        self.storage.sync()
+        there = [stamp is not None for stamp in self.storage.stamps()]
+        self.assertEqual([there[file] for file in (0, 1, 2, 3, 5)], [False, True, True, False, False])
+        self.assertIsNotNone(self.storage.part_stamp())
+        for index in (0, 1):
+            self.assertEqual(self.read(index, 0, PIECE), self.pieces[index])
+            self.assertEqual(self.read(index, 9_000, 5_000), self.pieces[index][9_000:14_000])
+            self.assertFalse(self.storage.holes(index))
+        self.assertTrue(self.storage.holes(3))
+
+    def test_what_was_kept_of_a_file_is_in_it_when_it_is_made(self) -> None:
+        self.storage.prepare(frozenset({0, 3}))
+        for index in (0, 1):
+            self.storage.write(index, 0, memoryview(self.pieces[index]))
+        self.storage.prepare(frozenset({0}))
+        self.assertIsNone(self.storage.stamps()[0])
+        self.assertIsNotNone(self.storage.stamps()[3])
+        self.storage.prepare()
+        self.assertIsNotNone(self.storage.stamps()[0])
+        self.assertIsNone(self.storage.part_stamp())
+        for index in (0, 1):
+            self.assertEqual(self.read(index, 0, PIECE), self.pieces[index])
+        self.fill()
+        self.storage.sync()
+        for index, piece in enumerate(self.pieces):
+            self.assertEqual(self.read(index, 0, len(piece)), piece)
+
+    def test_a_file_that_was_made_stays_when_it_is_skipped(self) -> None:
+        self.fill()
+        before = self.storage.stamps()
+        self.storage.prepare(frozenset(range(len(FILES))))
+        self.assertEqual(self.storage.stamps(), before)
+        self.assertIsNone(self.storage.part_stamp())
+        self.assertEqual(self.read(0, 0, PIECE), self.pieces[0])
+
+    def test_a_renamed_file_is_read_and_written_as_before(self) -> None:
+        self.storage.prepare()
+        self.storage.write(0, 0, memoryview(self.pieces[0]))
+        self.storage.rename(2, PurePosixPath("share/other/name"))
+        self.storage.write(1, 0, memoryview(self.pieces[1]))
+        self.storage.sync()
+        self.assertEqual(self.read(0, 0, PIECE), self.pieces[0])
+        self.assertEqual(self.read(1, 0, PIECE), self.pieces[1])
+
+    def test_nothing_is_taken_over_from_where_nothing_is(self) -> None:
+        folder = Path("/nowhere at all")
+        self.assertEqual(list(self.storage.take_over(folder, [PurePosixPath("x")] * len(FILES))), [])
+
+    def test_what_is_forgotten_is_what_is_kept_of_files_that_are_not_there(self) -> None:
+        self.storage.prepare(frozenset({0}))
+        self.storage.write(0, 0, memoryview(self.pieces[0]))
+        self.storage.write(1, 0, memoryview(self.pieces[1]))
+        self.storage.forget()
+        self.assertIsNone(self.storage.part_stamp())
+        self.assertEqual(self.read(1, 0, PIECE), self.pieces[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from random import Random
 
 from zope.interface import implementer
@@ -95,7 +97,7 @@ class LossyStorage:
         self._geometry = disk.info.geometry
         self._dirty: set[int] = set()
 
-    def prepare(self) -> None:
+    def prepare(self, skipped: frozenset[int] = frozenset()) -> None:
         if not self._disk.operate():
             raise PowerCut
         self._disk.made = True
@@ -137,6 +139,18 @@ class LossyStorage:
             FileStamp(len(content), self._disk.mtime, file + 1, 1)
             for file, content in enumerate(self._disk.seen)
         )
+
+    def part_stamp(self) -> FileStamp | None:
+        return None
+
+    def rename(self, file: int, path: PurePosixPath) -> None:
+        raise NotImplementedError
+
+    def take_over(self, folder: Path, paths: Sequence[PurePosixPath]) -> Iterator[int]:
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        pass
 
     def place(self) -> Place | None:
         return Place(1, 1)

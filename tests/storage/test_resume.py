@@ -20,8 +20,9 @@ from tests.storage.torrents import content_of, make_info
 
 CONTENT = content_of(400_000)
 INFO = make_info(CONTENT, [("a", 150_000), ("b", 250_000)])  # 13 pieces
-STAMPS = (FileStamp(150_000, 1_700_000_000_123_456_789, 1 << 60, 2049), None)
-LATER = (FileStamp(150_000, 1_700_000_001_000_000_000, 1 << 60, 2049), FileStamp(7, -1, 3, 2049))
+PARTS = FileStamp(32_768, 1_700_000_000_000_000_001, 9, 2049)  # the part file's, behind those of the files
+STAMPS = (FileStamp(150_000, 1_700_000_000_123_456_789, 1 << 60, 2049), None, PARTS)
+LATER = (FileStamp(150_000, 1_700_000_001_000_000_000, 1 << 60, 2049), FileStamp(7, -1, 3, 2049), None)
 PLACE = Place(2049, 77)
 
 
@@ -57,6 +58,18 @@ class Journals(SynchronousTestCase):
         self.journal.append(kept=[5, 7])
         self.journal.append(kept=[8], lost=[3, 5])
         self.assertEqual(self.read(), Journaled(have(0, 7, 8), PLACE, STAMPS, None))
+
+    def test_a_journal_that_knows_no_part_file_is_read(self) -> None:
+        self.journal.begin(INFO, have(0, 3), PLACE, STAMPS[:2])
+        self.journal.stop(LATER[:2])
+        self.assertEqual(self.read(), Journaled(have(0, 3), PLACE, (*STAMPS[:2], None), LATER))
+
+    def test_files_that_are_made_later_are_remarked_and_no_piece_is_forgotten(self) -> None:
+        self.begin()
+        self.journal.append(kept=[5])
+        self.journal.remark(PLACE, LATER)
+        self.journal.append(kept=[6])
+        self.assertEqual(self.read(), Journaled(have(0, 3, 5, 6), PLACE, LATER, None))
 
     def test_a_clean_stop_has_its_stamps(self) -> None:
         self.begin()
