@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 from twisted.internet.defer import Deferred
 
@@ -15,7 +13,7 @@ from bittwist.errors import MetainfoError, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
-from bittwist.metainfo.urls import tracker_urls, web_seed_urls
+from bittwist.metainfo.urls import tracker_urls
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
@@ -29,7 +27,7 @@ from bittwist.session.peers import Peers
 from bittwist.session.state import SavedTorrent
 from bittwist.session.statistics import PeerStatistics, Tally, TorrentStatistics
 from bittwist.session.surroundings import Surroundings
-from bittwist.session.webseeds import WebSeeds, WebSeedStatus
+from bittwist.session.webseeds import WebSeeds, WebSeedStatus, with_web_seed, without_web_seed
 from bittwist.swarm.candidates import Candidates
 from bittwist.swarm.rate import Rate
 
@@ -282,21 +280,13 @@ class Torrent:
 
     def add_web_seed(self, url: str) -> None:
         """Fetch from there too (BEP 19), now and after a restart; MetainfoError if that is no http(s) URL."""
-        (url,) = web_seed_urls([url]) or _no_web_seed(url)
-        if url not in self.source.web_seeds:
-            self.source = replace(self.source, web_seeds=(*self.source.web_seeds, url))
-            self._web_seeds.add([url])
-            self._around.changed(self)
+        self.source = with_web_seed(self.source, url)
+        self._web_seeds.add(self.source.web_seeds)
+        self._around.changed(self)
 
     def remove_web_seed(self, url: str) -> None:
         """Fetch from there no more, of whichever kind it is."""
-        source = self.source
-        left = tuple(each for each in source.web_seeds if each != url)
-        if isinstance(source, Metainfo):
-            scripts = tuple(each for each in source.http_seeds if each != url)
-            self.source = replace(source, web_seeds=left, http_seeds=scripts)
-        else:
-            self.source = replace(source, web_seeds=left)
+        self.source = without_web_seed(self.source, url)
         self._web_seeds.remove(url)
         self._around.changed(self)
 
@@ -399,7 +389,3 @@ class Torrent:
         self._around.publish(observe.PeerBanned(self.info_hash, host))
         if not self._web_seeds.ban(host):
             self._peers.ban(host, "it sent wrong data")
-
-
-def _no_web_seed(url: str) -> NoReturn:
-    raise MetainfoError(f"{url[:80]!r} is not an http or https URL")

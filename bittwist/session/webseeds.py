@@ -10,10 +10,13 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from bittwist.errors import BitTwistError, FetchError
+from bittwist.errors import BitTwistError, FetchError, MetainfoError
 from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import BLOCK
 from bittwist.metainfo.info import Info
+from bittwist.metainfo.magnet import Magnet
+from bittwist.metainfo.metainfo import Metainfo
+from bittwist.metainfo.urls import web_seed_urls
 from bittwist.metainfo.webseed import FileUrls, Layout, PieceUrls
 from bittwist.net.http import HttpClient
 from bittwist.net.throttle import UNLIMITED, Allowance
@@ -303,3 +306,21 @@ def _origin(url: str) -> str:
     except ValueError:
         return url
     return f"{parsed.scheme}://{parsed.authority}"
+
+
+def with_web_seed(source: Metainfo | Magnet, url: str) -> Metainfo | Magnet:
+    """The torrent with one web seed more; MetainfoError if that is no http or https URL."""
+    kept = web_seed_urls([url])
+    if not kept:
+        raise MetainfoError(f"{url[:80]!r} is not an http or https URL")
+    return source if kept[0] in source.web_seeds else replace(source, web_seeds=(*source.web_seeds, *kept))
+
+
+def without_web_seed(source: Metainfo | Magnet, url: str) -> Metainfo | Magnet:
+    """The torrent without that web seed, of either kind."""
+    left = tuple(each for each in source.web_seeds if each != url)
+    if isinstance(source, Magnet):
+        return replace(source, web_seeds=left)
+    return replace(
+        source, web_seeds=left, http_seeds=tuple(each for each in source.http_seeds if each != url)
+    )
