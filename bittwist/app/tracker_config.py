@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
 
 from bittwist.app.tracker_workers import MAX_WORKERS
 from bittwist.net.site import SiteSettings
@@ -53,3 +55,17 @@ class TrackerConfig:
             raise ValueError("workers", f"must be 1 to {MAX_WORKERS}")
         if self.snapshot.file is not None and self.redis.servers:
             raise ValueError("snapshot.file", "swarms in Redis are kept by Redis")
+
+    def anchored(self, folder: Path) -> TrackerConfig:
+        """The same, with every path from `folder` on: twistd leaves the one it was started in (--rundir)."""
+        return replace(
+            self,
+            access=_anchored(self.access, folder),
+            snapshot=_anchored(self.snapshot, folder),
+            admin=_anchored(self.admin, folder),
+        )
+
+
+def _anchored(room: Any, folder: Path) -> Any:
+    paths = {each.name: getattr(room, each.name) for each in fields(room)}
+    return replace(room, **{name: folder / path for name, path in paths.items() if isinstance(path, Path)})

@@ -48,10 +48,21 @@ def tracker_service(
     """A tracker, and a listening service for each of its endpoints. Nothing opens before it is started.
 
     With `shared` the ports can be open in other processes too; `worker` counts these from 1. On SIGHUP the
-    `file` is read again.
+    `file` is read again. Paths are from the folder we are in now.
     """
+    folder = Path.cwd()
+    config = config.anchored(folder)
     whole = MultiService()
+
+    def reload() -> None:
+        admission.reload()
+        if file is not None:
+            _reload(tracker, admin, folder / file, folder)
+
+    # The first to start: before, the signal would end the process.
+    Reload(reactor, reload).setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     network = Network(reactor)
+    admin: Admin | None = None
     admission = Admission(reactor, config.access, time.time)
     admission.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     tracker = Tracker(
@@ -82,7 +93,6 @@ def tracker_service(
         browsers = WebSocketFront(reactor, tracker, config.ws)
         for description in config.listen.ws:
             listen(description, browsers, "browsers are met")
-    admin: Admin | None = None
     if config.listen.admin:
         admin = Admin(
             reactor,
@@ -98,7 +108,6 @@ def tracker_service(
                 worker_endpoint(at_home(description), worker), admin.site(config.site), "the admin port is"
             )
 
-    Reload(reactor, lambda: _reload(tracker, admission, admin, file)).setServiceParent(whole)  # type: ignore[no-untyped-call]
     return whole
 
 
@@ -116,21 +125,19 @@ def _store(reactor: Any, network: Network, config: TrackerConfig) -> RedisSwarms
     return redis_swarms(reactor, network, config.redis, config.tracker, Random())
 
 
-def _reload(tracker: Tracker, admission: Admission, admin: Admin | None, file: str | Path | None) -> None:
-    """Lists, keys and users at once; of the settings, what can change while a tracker runs."""
-    admission.reload()
-    if file is None:
-        return
+def _reload(tracker: Tracker, admin: Admin | None, file: Path, folder: Path) -> None:
+    """Of the settings, what can change while a tracker runs: all of that, or nothing."""
     try:
-        config = read_settings(TrackerConfig, file)
-        tracker.apply(config.tracker)
+        config = read_settings(TrackerConfig, file).anchored(folder)
         if admin is not None:
-            admin.apply(config.admin)
+            admin.apply(config.admin)  # first: its token's file may be unusable
+        tracker.apply(config.tracker)
     except (ConfigError, ValueError) as error:
         _log.error("the settings stay as they were: {why}", why=error)
     else:
         _log.info(
-            "[tracker] and [admin] are as {file} has them now; the rest is for the next start", file=file
+            "[tracker] and [admin] are as {file} has them now; the rest is for the next start",
+            file=str(file),
         )
 
 
@@ -142,16 +149,25 @@ class Reload(Service):
         self._reload = reload
         self._before: Any = None
 
+    def privilegedStartService(self) -> None:
+        """Before any port is open, if it is called at all."""
+        super().privilegedStartService()  # type: ignore[no-untyped-call]  # untyped in Twisted
+        self._listen()
+
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGHUP, self._told)
+        self._listen()
 
     def stopService(self) -> None:
         super().stopService()  # type: ignore[no-untyped-call]  # untyped in Twisted
         if self._before is not None:
             signal.signal(signal.SIGHUP, self._before)
             self._before = None
+
+    def _listen(self) -> None:
+        usable = hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread()
+        if usable and self._before is None:
+            self._before = signal.signal(signal.SIGHUP, self._told)
 
     def _told(self, *_: object) -> None:
         self._reactor.callFromThread(self._reload)
