@@ -143,7 +143,10 @@ class TorrentsApi:
         found = fields(body, {"info_hash": str, "info_hash_v2": str, "name": str, "size": int})
         named = _info_hash(str(found.get("info_hash", "")))
         if "info_hash_v2" in found:
-            named = InfoHash(named.v1, _info_hash(str(found["info_hash_v2"])).v2)
+            second = _info_hash(str(found["info_hash_v2"]), "info_hash_v2")
+            if named.v1 is None or second.v2 is None:
+                raise Refused(400, "info_hash_v2: has 64 hex digits, and info_hash beside it 40")
+            named = InfoHash(named.v1, second.v2)
         name, size = found.get("name", ""), found.get("size", 0)
         assert isinstance(name, str) and isinstance(size, int)  # `fields` has seen to it
         return _torrent(await self._torrents.add(named, name, size))
@@ -230,11 +233,11 @@ class UsersApi:
         return {}
 
 
-def _info_hash(text: str) -> InfoHash:
+def _info_hash(text: str, field: str = "info_hash") -> InfoHash:
     try:
         return InfoHash.parse(text)
     except MetainfoError as error:
-        raise Refused(400, f"info_hash: {error.reason}") from None
+        raise Refused(400, f"{field}: {error.reason}") from None
 
 
 def _torrent(torrent: Torrent) -> dict[str, object]:

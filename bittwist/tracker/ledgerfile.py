@@ -147,9 +147,8 @@ class LedgerFile(Generic[C, S]):
         with self._locked():
             if Stamp.at(self.path) != self._stamp:
                 return False
-            with named(self.path):
-                if self.damaged:
-                    shutil.copyfile(self.path, self.path.with_name(self.path.name + UNREADABLE))
+            if self.damaged:
+                self._set_aside()
             header = _header()
             replace_file(self.path, self._content(header, state))
             self._stamp = Stamp.at(self.path)
@@ -161,6 +160,14 @@ class LedgerFile(Generic[C, S]):
     def _content(self, header: bytes, state: S) -> Iterator[bytes]:
         yield header
         yield from map(self._codec.line, state.changes())
+
+    def _set_aside(self) -> None:
+        """Keep a copy, which is for the same eyes."""
+        aside = self.path.with_name(self.path.name + UNREADABLE)
+        with named(self.path), self.path.open("rb") as stream:
+            fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with open(fd, "wb") as copy:
+                shutil.copyfileobj(stream, copy)
 
     def _read(self, stream: BinaryIO) -> News[C, S]:
         found = Stamp.of(os.fstat(stream.fileno()))

@@ -265,6 +265,8 @@ class TorrentApiTests(AdminTestCase):
             b'{"info_hash": "%b", "size": true}' % HEX.encode(),
             b'{"info_hash": "%b", "size": 5.5}' % HEX.encode(),
             b'{"info_hash": "%b", "info_hash_v2": "%b"}' % (HEX.encode(), b"0" * 10),
+            b'{"info_hash": "%b", "info_hash_v2": "%b"}' % (HEX.encode(), b"0" * 40),
+            b'{"info_hash": "%b", "info_hash_v2": "%b"}' % (b"0" * 64, b"1" * 64),
             b'{"size": ' + b"9" * 5000 + b"}",
         )  # fmt: skip
         for body in bodies:

@@ -156,7 +156,9 @@ class LedgerFileTests(Case):
         self.assertIn(str(self.path), told[0])
         self.assertTrue(process.file.damaged)
         self.assertTrue(process.rewrite())
-        self.assertEqual(self.path.with_name("sums.unreadable").read_bytes(), damaged)
+        aside = self.path.with_name("sums.unreadable")
+        self.assertEqual(aside.read_bytes(), damaged)
+        self.assertEqual(aside.stat().st_mode & 0o077, 0, "it is nobody else's either")
         self.assertEqual(self.process().state.sums, {"a": 1, "c": 3})
 
     def test_a_file_of_nothing_else_fills_no_log(self) -> None:
