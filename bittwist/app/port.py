@@ -8,6 +8,7 @@ from pathlib import Path
 from bittwist.address import Address
 from bittwist.app.descriptors import within_limits
 from bittwist.errors import NetworkError, SessionError
+from bittwist.net.dual import EVERYWHERE
 from bittwist.net.policy import NetworkSettings
 from bittwist.session import Session, SessionSettings
 
@@ -21,7 +22,7 @@ class Port:
 
     bind: str | None
     number: int | None
-    anywhere: str = "0.0.0.0"
+    anywhere: str = EVERYWHERE
 
     def settings(self, state_dir: Path | None = None) -> SessionSettings:
         usual = SessionSettings(

@@ -42,6 +42,7 @@ from zope.interface import implementer
 from bittwist.address import Address, fold
 from bittwist.errors import NetworkError
 from bittwist.net.datagrams import open_datagram_socket
+from bittwist.net.dual import EVERYWHERE, listen_everywhere
 from bittwist.net.links import GroupSpeaker, Link, find_links, open_group_socket
 from bittwist.net.shared import SharedPorts
 
@@ -163,8 +164,13 @@ class Network:
         raise failure
 
     def listen(self, host: str, port: int, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """Accept TCP connections on the IP address `host` ("": every IPv4 one); port 0 takes any free one."""
+        """Accept TCP connections on the IP address `host`; port 0 takes any free one.
+
+        On "::" those over IPv4 come too; "" is every IPv4 address.
+        """
         try:
+            if host == EVERYWHERE:
+                return succeed(listen_everywhere(self._reactor, port, factory))
             return succeed(self._reactor.listenTCP(port, cast(ServerFactory, factory), interface=host))
         except error.CannotListenError as problem:
             return fail(NetworkError(_place(host, port), reason_of(problem)))

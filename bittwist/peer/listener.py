@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -10,7 +11,10 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from bittwist.address import Address
 from bittwist.errors import LocalProtocolError, NetworkError
+from bittwist.net.dual import EVERYWHERE
 from bittwist.peer.protocol import address_of
+
+EVERY_IPV4 = "0.0.0.0"
 
 
 class Opener(Protocol):
@@ -20,13 +24,16 @@ class Opener(Protocol):
 
 
 class Listener:
-    """Listens on one port of one host. Owns the port while it is open."""
+    """Listens on one port of one host. Owns the port while it is open.
+
+    The host `::` is every address of both families; where there is no IPv6, every IPv4 address.
+    """
 
     def __init__(self, network: Opener, factory: IProtocolFactory, host: str, ports: Sequence[int]) -> None:
         """Of `ports` the first free one is taken; 0 means any."""
         self._network = network
         self._factory = factory
-        self._host = host
+        self._hosts = (host, EVERY_IPV4) if host == EVERYWHERE else (host,)
         self._ports = ports
         self._port: IListeningPort | None = None
         self._starting: Deferred[Address] | None = None
@@ -45,11 +52,11 @@ class Listener:
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> Address:
-        refusal = NetworkError(self._host, "no port to listen on")
+        refusal = NetworkError(self._hosts[0], "no port to listen on")
         try:
-            for port in self._ports:
+            for host, port in product(self._hosts, self._ports):
                 try:
-                    self._port = await self._network.listen(self._host, port, self._factory)
+                    self._port = await self._network.listen(host, port, self._factory)
                 except NetworkError as error:
                     refusal = error
                 else:

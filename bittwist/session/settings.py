@@ -9,6 +9,7 @@ from typing import Literal
 from bittwist.discovery.announcer import AnnouncerSettings
 from bittwist.discovery.lsd import LsdSettings
 from bittwist.discovery.pex import PexSettings
+from bittwist.net.dual import EVERYWHERE
 from bittwist.net.http import HttpSettings
 from bittwist.net.policy import NetworkSettings
 from bittwist.peer.connector import HALF_OPEN_LIMIT
@@ -29,6 +30,7 @@ USUAL_PORTS = tuple(range(6881, 6890))  # where BitTorrent clients listen (BEP 3
 class SessionSettings:
     """What a session does; each room's part is that room's own settings value.
 
+    `listen_host` is the address listened on; "::" is every one, IPv4's too.
     `ports` are tried in order, then any free one unless `any_port` is off; `listen`, Twisted endpoint
     strings, takes the place of `listen_host` and `ports` where it is given. `state_dir` is where
     what survives a restart is kept (None: nothing survives). `external_address` is told to a
@@ -36,7 +38,7 @@ class SessionSettings:
     tracker counts as private until its metadata says otherwise.
     """
 
-    listen_host: str = "0.0.0.0"
+    listen_host: str = EVERYWHERE
     ports: tuple[int, ...] = USUAL_PORTS
     any_port: bool = True
     listen: tuple[str, ...] = ()

@@ -49,6 +49,20 @@ class ListenerTests(SynchronousTestCase):
         self.assertEqual(address, Address("127.0.0.1", 6882))
         self.assertEqual(network.asked, [6881, 6882])
 
+    def test_without_ipv6_every_ipv4_address_is_listened_on_instead(self):
+        hosts = []
+
+        class NoIPv6(Ports):
+            def listen(self, host, port, factory):
+                hosts.append((host, port))
+                if ":" in host:
+                    return fail(NetworkError(f"[{host}]:{port}", "address family not supported by protocol"))
+                return super().listen(host, port, factory)
+
+        address = self.successResultOf(Listener(NoIPv6(1), ServerFactory(), "::", (1, 2)).start())
+        self.assertEqual(address.port, 2)
+        self.assertEqual(hosts, [("::", 1), ("::", 2), ("0.0.0.0", 1), ("0.0.0.0", 2)])
+
     def test_zero_takes_any_port(self):
         address = self.successResultOf(self.listener(Ports(6881, 6882)).start())
         self.assertEqual(address.port, 50000)
