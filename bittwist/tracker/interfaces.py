@@ -116,7 +116,10 @@ class IRuledStore(Interface):
 
 
 class IAnnounceHook(Interface):
-    """Asked about every announce and scrape before the store, and told of every announce after it."""
+    """Asked about every announce and scrape before the store, and told of every announce after it.
+
+    A hybrid that is one swarm comes by the hash that this is kept under, whichever was said.
+    """
 
     def announcing(request: AnnounceRequest, arrival: Arrival) -> Deferred[None] | None:
         """Return to let it pass; raise (or fail with) TrackerFailure: the peer's user reads its reason."""

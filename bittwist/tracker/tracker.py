@@ -117,10 +117,11 @@ class Tracker(Service):
         """The sizes of the first `max_scrape` of these swarms."""
         info_hashes = info_hashes[: self.settings.max_scrape]
         self.statistics.scraped(arrival.front)
+        held = tuple(dict.fromkeys(map(self.swarm, info_hashes))) if self.hooks else ()
         for position, hook in enumerate(self.hooks):
-            verdict = hook.scraping(info_hashes, arrival)
+            verdict = hook.scraping(held, arrival)
             if isinstance(verdict, Deferred):
-                later = self._scrape_later(info_hashes, arrival, verdict, self.hooks[position + 1 :])
+                later = self._scrape_later(info_hashes, held, arrival, verdict, self.hooks[position + 1 :])
                 return Deferred.fromCoroutine(later)
         return self._scrape(info_hashes)
 
@@ -250,13 +251,14 @@ class Tracker(Service):
     async def _scrape_later(
         self,
         info_hashes: Sequence[bytes],
+        held: Sequence[bytes],
         arrival: Arrival,
         verdict: Deferred[None],
         hooks: Sequence[IAnnounceHook],
     ) -> dict[bytes, ScrapeEntry]:
         await verdict
         for hook in hooks:
-            after = hook.scraping(info_hashes, arrival)
+            after = hook.scraping(held, arrival)
             if isinstance(after, Deferred):
                 await after
         entries = self._scrape(info_hashes)

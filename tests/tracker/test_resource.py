@@ -304,6 +304,7 @@ class Hook(AnnounceHook):
 
     def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> None:
         self.arrivals.append(arrival)
+        self.scraped = tuple(info_hashes)
 
 
 @implementer(ISwarmStore)
@@ -334,6 +335,18 @@ class HookTests(TrackerTestCase):
         self.with_hooks(hook)
         self.assertEqual(self.announce(REQUEST).incomplete, 1)
         self.assertEqual(hook.asked[0].address, Address("192.0.2.1", 6881))
+
+    def test_a_hook_sees_a_hybrid_by_one_hash_whatever_was_asked(self) -> None:
+        """So that a list that names it holds for announces and scrapes alike."""
+        v1, v2 = b"1" * 20, b"2" * 20
+        hook = Hook(None)
+        self.with_hooks(hook).apply(replace(STEADY, hybrids=(f"{v1.hex()}:{v2.hex()}",)))
+        self.announce(replace(REQUEST, info_hash=v2))
+        self.assertEqual(hook.asked[0].info_hash, v1)
+        url = scrape_url("/announce", [v2, b"h" * 20, v1])
+        assert url is not None
+        self.assertEqual(set(decode_scrape_response(self.fetch(url)[1])), {v1, v2, b"h" * 20})
+        self.assertEqual(hook.scraped, (v1, b"h" * 20))
 
     def test_a_hook_refuses_with_its_reason_at_once_or_later(self) -> None:
         for verdict in (TrackerFailure("not yours"), fail(TrackerFailure("not yours"))):
