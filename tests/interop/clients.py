@@ -20,6 +20,7 @@ from tests.interop.hosts import Host, Program
 from tests.interop.scgi import call
 
 COMMAND = (sys.executable, "-m", "bittwist")
+Source = Path | str  # a torrent file, or a magnet link
 STARTED = 30.0  # seconds: slow machines; a client that is not up by then is broken
 
 
@@ -54,7 +55,7 @@ class Client(ABC):
         """Share what `torrent` names and `folder` holds; returns when it is ready."""
 
     @abstractmethod
-    def download(self, torrent: Path, folder: Path, peers: Sequence[str] = ()) -> None:
+    def download(self, torrent: Source, folder: Path, peers: Sequence[str] = ()) -> None:
         """Begin to download into `folder`; from `peers` (HOST:PORT) where the client can be told them."""
 
     @abstractmethod
@@ -70,9 +71,9 @@ class Talking(Client):
     """A client that prints bittwist's events as lines of JSON."""
 
     @abstractmethod
-    def command(self, role: str, torrent: Path, folder: Path) -> list[str | Path]: ...
+    def command(self, role: str, torrent: Source, folder: Path) -> list[str | Path]: ...
 
-    def _launch(self, role: str, torrent: Path, folder: Path, peers: Sequence[str]) -> None:
+    def _launch(self, role: str, torrent: Source, folder: Path, peers: Sequence[str]) -> None:
         told = [word for peer in peers for word in ("--peer", peer)]
         where = ["--bind", self.host.address, "--port", str(self.port)]
         program = self.start([*self.command(role, torrent, folder), *where, *told])
@@ -82,7 +83,7 @@ class Talking(Client):
         self._launch("seed", torrent, folder, peers)
         self.wait(STARTED)
 
-    def download(self, torrent: Path, folder: Path, peers: Sequence[str] = ()) -> None:
+    def download(self, torrent: Source, folder: Path, peers: Sequence[str] = ()) -> None:
         self._launch("download", torrent, folder, peers)
 
     def wait(self, timeout: float) -> None:
@@ -94,20 +95,29 @@ class Bittwist(Talking):
     needs = ()
     stays: bool = True  # go on seeding after a download
 
-    def command(self, role: str, torrent: Path, folder: Path) -> list[str | Path]:
+    def command(self, role: str, torrent: Source, folder: Path) -> list[str | Path]:
         if role == "seed":
             return [*COMMAND, "seed", torrent, folder, "--json"]
         return [*COMMAND, "download", torrent, "-o", folder, "--json", *(["--seed"] if self.stays else [])]
+
+
+class Lonely(Bittwist):
+    """bittwist with no source of peers but trackers and what it is told."""
+
+    def command(self, role: str, torrent: Source, folder: Path) -> list[str | Path]:
+        return [*super().command(role, torrent, folder), "--no-pex", "--no-lsd"]
 
 
 class Libtorrent(Talking):
     name = "libtorrent"
     needs = ("libtorrent",)
     tuned: bool = False
+    at_most: int = 0  # bytes/s it downloads; 0: as fast as it can
 
-    def command(self, role: str, torrent: Path, folder: Path) -> list[str | Path]:
+    def command(self, role: str, torrent: Source, folder: Path) -> list[str | Path]:
         script = Path(__file__).with_name("libtorrent_peer.py")
-        return [sys.executable, script, torrent, folder, *(["--tuned"] if self.tuned else [])]
+        limit = ["--download-limit", str(self.at_most)] if self.at_most else []
+        return [sys.executable, script, torrent, folder, *(["--tuned"] if self.tuned else []), *limit]
 
 
 class Transmission(Client):
@@ -122,7 +132,7 @@ class Transmission(Client):
         self._remote("--torrent", "all", "--verify")
         self.wait(STARTED)
 
-    def download(self, torrent: Path, folder: Path, peers: Sequence[str] = ()) -> None:
+    def download(self, torrent: Source, folder: Path, peers: Sequence[str] = ()) -> None:
         settings = {
             "bind-address-ipv4": self.host.address,
             "peer-port": self.port,
@@ -162,14 +172,15 @@ class Aria2(Client):
 
     name = "aria2"
     needs = ("aria2c",)
+    dht: bool = False  # without it aria2 has no UDP trackers
 
     def seed(self, torrent: Path, folder: Path, peers: Sequence[str] = ()) -> None:
         self._launch(torrent, folder, "--bt-seed-unverified=true", "--allow-overwrite=true")
 
-    def download(self, torrent: Path, folder: Path, peers: Sequence[str] = ()) -> None:
+    def download(self, torrent: Source, folder: Path, peers: Sequence[str] = ()) -> None:
         self._launch(torrent, folder)
 
-    def _launch(self, torrent: Path, folder: Path, *words: str) -> None:
+    def _launch(self, torrent: Source, folder: Path, *words: str) -> None:
         hook = self.work / "completed"
         hook.write_text(f"#!/bin/sh\n: > '{self.work}/complete'\n")
         hook.chmod(0o755)
@@ -183,7 +194,9 @@ class Aria2(Client):
             f"--stop-with-process={os.getpid()}",
             "--seed-ratio=0",
             "--file-allocation=none",
-            "--enable-dht=false",
+            f"--enable-dht={str(self.dht).lower()}",
+            f"--dht-file-path={self.work / 'dht'}",
+            f"--dht-listen-port={self.port}",
             "--enable-dht6=false",
             "--bt-enable-lpd=false",
             "--enable-peer-exchange=false",
@@ -207,7 +220,7 @@ class Rtorrent(Client):
         self.download(torrent, folder, peers)
         self.wait(STARTED)
 
-    def download(self, torrent: Path, folder: Path, peers: Sequence[str] = ()) -> None:
+    def download(self, torrent: Source, folder: Path, peers: Sequence[str] = ()) -> None:
         session = self.work / "session"
         session.mkdir()
         settings = {

@@ -55,13 +55,13 @@ class Shared:
             stack.callback(seed.stop)
             seed.seed(self.torrent, self.content.parent)
             if tracker is not None:
-                self._until_tracked(seed, tracker.url)
+                self.until_tracked(seed, tracker.url)
             stack.callback(leech.stop)
             leech.download(self.torrent, self.target, [seed.endpoint] if tracker is None else [])
             leech.wait(ENOUGH)
         assert self.differences(leech) == []
 
-    def _until_tracked(self, seed: Client, url: str) -> None:
+    def until_tracked(self, seed: Client, url: str) -> None:
         """Until the tracker knows the seed: not every client announces as soon as it listens."""
         scrape = [*seed.host.prefix, *COMMAND, "scrape", url, self.info_hash, "--json"]
         deadline = time.monotonic() + ENOUGH

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from tests.interop.clients import Libtorrent, Talking
+from tests.interop.clients import Libtorrent, Source, Talking
 from tests.interop.content import single_file
 from tests.interop.hosts import Host
 from tests.interop.shared import ENOUGH, Shared
@@ -21,7 +21,7 @@ class Superseeder(Talking):
     name = "bittwist, superseeding"
     needs = ()
 
-    def command(self, role: str, torrent: Path, folder: Path) -> list[str | Path]:
+    def command(self, role: str, torrent: Source, folder: Path) -> list[str | Path]:
         return [sys.executable, Path(__file__).with_name("superseeder.py"), torrent, folder]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.interop.clients import Talking
+from tests.interop.clients import Source, Talking
 from tests.interop.partners import NPM
 
 
@@ -14,5 +14,5 @@ class Webtorrent(Talking):
     name = "webtorrent"
     needs = ("node", "webtorrent")
 
-    def command(self, role: str, torrent: Path, folder: Path) -> list[str | Path]:
+    def command(self, role: str, torrent: Source, folder: Path) -> list[str | Path]:
         return ["node", NPM / "peer.mjs", torrent, folder]
