@@ -33,12 +33,15 @@ lint: $(TOOLS)  ## ruff: rules and layout
 types: $(TOOLS)  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(TOOLS)  ## the figures of docs/measurements.md, measured here (about 15 minutes)
+bench: $(TOOLS)  ## the figures of docs/measurements.md, measured here (about 30 minutes)
 	$(BIN)/python -m bench.transfer
 	$(BIN)/python -m bench.transfer --disk . --runs 3 --only bittwist,libtorrent,libtorrent-tuned
 	$(BIN)/python -m bench.swarm
 	$(BIN)/python -m bench.create
 	$(BIN)/python -m bench.floor
+	$(BIN)/python -m bench.tracker
+	$(BIN)/python -m bench.tracker_growth
+	$(BIN)/python -m bench.tracker_workers
 
 soak: $(TOOLS)  ## the hostile-input tests at full size, with their ceilings in time and memory
 	BITTWIST_SOAK=1 $(BIN)/python -m pytest -k "not interop"

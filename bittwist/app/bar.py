@@ -8,8 +8,8 @@ from rich.live import Live
 from rich.text import Text
 
 from bittwist.address import Address
-from bittwist.app.report import source_news, tracker_news
-from bittwist.app.wording import count, duration, printable, size
+from bittwist.app.report import partners, source_news, tracker_news
+from bittwist.app.wording import duration, printable, size
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
@@ -92,7 +92,7 @@ def line(now: TorrentStatistics, width: int, *, ascii_only: bool = False) -> Tex
 
 def _wordings(now: TorrentStatistics) -> list[str]:
     """The facts, told at length and ever shorter."""
-    peers = count(now.peers, "peer")
+    peers = partners(now)
     if now.state is State.METADATA:
         return [f"fetching metadata, {peers}", "fetching metadata"]
     percent = f"{100 * now.done / now.total if now.total else 0.0:.1f} %"

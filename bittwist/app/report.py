@@ -64,6 +64,7 @@ class JsonReport:
             download_rate=round(now.download_rate),
             upload_rate=round(now.upload_rate),
             peers=now.peers,
+            web_seeds=now.web_seeds,
         )
 
     def waiting(self, reason: str) -> None:
@@ -149,8 +150,14 @@ def sentence(now: TorrentStatistics) -> str:
     remaining = f", {duration(left)} left" if left is not None and not now.complete else ""
     return (
         f"{percent:.1f} % of {size(now.total)}, down {size(now.download_rate)}/s, "
-        f"up {size(now.upload_rate)}/s, {count(now.peers, 'peer')}{remaining}"
+        f"up {size(now.upload_rate)}/s, {partners(now)}{remaining}"
     )
+
+
+def partners(now: TorrentStatistics) -> str:
+    """Who is at the other end, counted."""
+    seeds = f", {count(now.web_seeds, 'web seed')}" if now.web_seeds else ""
+    return count(now.peers, "peer") + seeds
 
 
 def tracker_news(url: str, error: str | None) -> str:
