@@ -46,20 +46,26 @@ def say(**event: object) -> None:
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("torrent")
+    parser.add_argument("torrent", help="a torrent file or a magnet link")
     parser.add_argument("folder", help="where the torrent's file or folder is, or is to be")
     parser.add_argument("--bind", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--peer", action="append", default=[], metavar="HOST:PORT")
     parser.add_argument("--tuned", action="store_true")
+    parser.add_argument("--download-limit", type=int, default=0, metavar="BYTES/S")
     return parser.parse_args()
 
 
 def torrent_parameters(chosen: argparse.Namespace) -> Any:
-    parameters = lt.add_torrent_params()
-    parameters.ti = lt.torrent_info(chosen.torrent)
+    if chosen.torrent.startswith("magnet:"):
+        parameters = lt.parse_magnet_uri(chosen.torrent)
+    else:
+        parameters = lt.add_torrent_params()
+        parameters.ti = lt.torrent_info(chosen.torrent)
     parameters.save_path = chosen.folder
     parameters.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    if chosen.download_limit:
+        parameters.download_limit = chosen.download_limit
     return parameters
 
 
