@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from bittwist.net.bucket import TokenBucket
 
 TICK = 0.04  # seconds between looks at a line, so that many are served at once
-PORTION = 0.02  # seconds of a gate's rate that one portion is, within these bounds:
+PORTION = 0.005  # seconds of a gate's rate that one portion is, within these bounds:
 LEAST_PORTION = 1400  # bytes: a segment; smaller ones are mostly headers
 MOST_PORTION = 64 << 10  # bytes
 
@@ -134,6 +134,7 @@ class Share:
         self._gates: tuple[Gate, ...] = ()
         self._portion = MOST_PORTION
         self._credit = 0  # passed through all gates
+        self._arrears = 0  # what it could not use of its last turn; its next is so much larger
         self._passing = 0  # passed through those before `_at`
         self._at: int | None = None  # the gate that it stands in line for
         self._callbacks: list[Callable[[], None]] = []
@@ -146,8 +147,8 @@ class Share:
         if gates == self._gates:
             return
         self._step_out()
-        self._put_back(self._credit)
-        self._credit = 0
+        self.give_back(0)
+        self._arrears = 0
         self._gates = gates
         self.free = not gates
         if self._callbacks:
@@ -187,15 +188,19 @@ class Share:
             self._begin()
 
     def give_back(self, unused: int) -> None:
-        self._put_back(unused + self._credit)
+        unused += self._credit
         self._credit = 0
+        if unused:
+            # A sender on the other side of the world may have let it miss a part of its turn.
+            self._arrears = min(unused, self._portion)
+            self._put_back(unused)
 
     # For gates
 
     @property
     def needs(self) -> int:
         """How large a portion it waits for."""
-        return self._passing if self._at else self._portion
+        return self._passing if self._at else self._portion + self._arrears
 
     def passes(self, amount: int) -> bool:
         """Its turn came: `amount` was taken from the gate it stood before. Whether that was the last one."""
@@ -209,7 +214,7 @@ class Share:
                 self._enter(at)
                 return False
             self._gates[at].take(amount)
-        self._at, self._passing = None, 0
+        self._at, self._passing, self._arrears = None, 0, 0
         self._credit += amount
         return True
 
@@ -240,9 +245,8 @@ class Share:
         self._at, self._passing = None, 0
 
     def _put_back(self, amount: int) -> None:
-        if amount:
-            for gate in self._gates:
-                gate.put_back(amount)
+        for gate in self._gates:
+            gate.put_back(amount)
 
     def _call_soon(self) -> None:
         self._soon = None
