@@ -182,11 +182,18 @@ class Relay:
             browser.names.pop((swarm, request.peer_id), None)
             return
         if swarm != request.info_hash:
-            browser.names[swarm, request.peer_id] = request.info_hash
+            self._note_name(browser, swarm, request)
         for offer, other in zip(
             message.offers, self._tracker.browsers.choose(member, request.numwant or 0), strict=False
         ):
             self._hand_on(offer, member, other)
+
+    def _note_name(self, browser: Browser, swarm: bytes, request: AnnounceRequest) -> None:
+        browser.names[swarm, request.peer_id] = request.info_hash
+        if len(browser.names) > self.settings.swarms_per_connection:  # some have given way to others since
+            there = self._tracker.browsers.member
+            kept = [key for key in browser.names if there(browser, *key) is not None]
+            browser.names = {key: browser.names[key] for key in kept}
 
     def _interval(self, seconds: int) -> int:
         """The tracker's own interval, with its jitter, in proportion: whoever comes by a WebSocket is met

@@ -16,11 +16,12 @@ from zope.interface import implementer
 from bittwist.address import Address
 from bittwist.announce.fields import Offer
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
-from bittwist.announce.websocket import Announce, Answer, Scrape
+from bittwist.announce.websocket import Announce, Answer, Scrape, encode_message
 from bittwist.announce.websocket_reply import Announced, AnswerFrom, OfferFrom, Refused, Scraped
 from bittwist.errors import ConfigError, TrackerFailure
 from bittwist.testing import SimulatedNetwork
 from bittwist.tracker import AnnounceHook, Arrival, Front, ISwarmStore, SwarmAnswer, Tracker, TrackerSettings
+from bittwist.tracker.relay import Browser, Relay
 from bittwist.tracker.websocket import WebSocketFront, WebSocketSettings
 from tests.scale import SEED, runs
 from tests.tracker.pages import BINARY, CLOSE, PING, Page, frame, open_page, request
@@ -282,6 +283,32 @@ class HybridTests(FrontCase):
         said = self.answer_to(other, Scrape((OTHER,)))
         assert isinstance(said, Scraped)
         self.assertEqual(said.entries[OTHER].incomplete, 2)
+
+    def test_who_makes_up_peer_ids_is_remembered_by_no_more_names_than_it_has_members(self) -> None:
+        relay = Relay(self.tracker, WebSocketSettings(swarms_per_connection=10))
+        self.tracker.apply(replace(self.tracker_settings, peers_per_address=3))
+        browser = Browser(_Deaf(), "192.0.2.1", None, None)
+        relay.opened(browser)
+        for number in range(100):
+            relay.received(browser, encode_message(announce(number, swarm=OTHER)))
+        self.assertEqual(self.tracker.browsers.memberships(browser), 3)
+        self.assertLessEqual(len(browser.names), 10)
+        last = self.tracker.browsers.member(browser, SWARM, peer_id(99))
+        assert last is not None
+        self.assertEqual(browser.name(last), OTHER)
+        relay.closed(browser)
+
+
+class _Deaf:
+    """A line that takes everything."""
+
+    congested = False
+
+    def say(self, payload: bytes) -> None:
+        """Nobody reads it."""
+
+    def drop(self) -> None:
+        """It is no connection."""
 
 
 class _Gate(AnnounceHook):
