@@ -24,11 +24,15 @@ class Counter(Resource):
         super().__init__()
         self.asked = []
         self.peers = b""
+        self.external = b""
 
     def render_GET(self, request):
         query = request.uri.partition(b"?")[2].decode("latin-1")
         self.asked.append({key: values[0] for key, values in parse_qs(query, encoding="latin-1").items()})
-        return bencode.encode({"interval": 1800, "peers": self.peers})
+        answer = {"interval": 1800, "peers": self.peers}
+        if self.external:
+            answer["external ip"] = self.external
+        return bencode.encode(answer)
 
     def told(self, *keys):
         return [tuple(asked.get(key) for key in keys) for asked in self.asked]

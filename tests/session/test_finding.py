@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.server import Site
 
 from bittwist.address import Address
 from bittwist.discovery.lsd import LsdSettings
@@ -20,6 +21,7 @@ from bittwist.wire import ut_pex
 from bittwist.wire.ut_pex import Contact, PexFlags, PexMessage
 from tests.session.lan import Lan
 from tests.session.swarm import Swarm
+from tests.session.test_announces import Counter
 from tests.session.torrents import content, torrent
 
 DATA = content(300_000)
@@ -290,6 +292,79 @@ class PrivateTests(FindingTestCase):
         self.network.advance(1000)
         self.assertEqual(len(lan.said), said)
         self.quiet()
+
+
+class TrackerTests(FindingTestCase):
+    def tracker(self, host, *peers):
+        """A tracker at http://HOST:80/announce that knows of these peers; the function that shuts it down."""
+        counter = Counter()
+        counter.peers = b"".join(Address(peer, 6881).packed for peer in peers)
+        port = self.network.host(host).listenTCP(80, Site(counter))
+        self.ports.append(port)
+        return counter, port
+
+    def test_a_private_torrent_parts_from_its_peers_when_another_tracker_takes_over(self):
+        """BEP 27."""
+        _, first = self.tracker("10.0.8.1", "10.0.0.8")
+        self.tracker("10.0.8.2", "10.0.0.9")
+        urls = [f"http://10.0.8.{number}/announce" for number in (1, 2)]
+        metainfo = torrent(DATA, piece_length=32768, private=1, trackers=urls)
+        one = self.listens(conduct(metainfo, peer_id=b"1" * 20), "10.0.0.8")
+        other = self.listens(conduct(metainfo, peer_id=b"2" * 20), "10.0.0.9")
+        fetching = self.swarm.add(self.swarm.session("10.0.0.1"), metainfo)
+        self.network.advance(5)
+        self.assertEqual([len(one), len(other)], [1, 0])
+        first.stopListening()
+        self.network.run_until(lambda: other, limit=2000)
+        self.network.advance(5)
+        self.assertTrue(all(peer.lost is not None for peer in one))  # some went for having said nothing
+        self.assertIsNone(other[-1].lost)
+        before = len(one)
+        self.network.advance(600)
+        self.assertEqual(len(one), before, "it is not dialed again")
+        self.assertEqual(fetching._candidates.known(), (Address("10.0.0.9", 6881),))
+        self.network.result_of(self.swarm.sessions[0].stopService())
+
+    def test_what_each_tracker_found_is_told_apart_and_our_address_noted(self):
+        counter, _ = self.tracker("10.0.8.1", "10.0.0.8", "10.0.0.9")
+        counter.external = bytes((10, 0, 0, 1))
+        metainfo = torrent(DATA, piece_length=32768, trackers=["http://10.0.8.1/announce", TRACKER])
+        torrent_ = self.swarm.add(self.swarm.session("10.0.0.1"), metainfo)
+        self.network.advance(5)
+        rows = {row.detail: row.found for row in torrent_.sources() if row.name == "tracker"}
+        self.assertEqual(rows, {"http://10.0.8.1/announce": 2, TRACKER: 0})
+        self.assertEqual(torrent_._around.own_hosts.towards("10.0.0.5"), "10.0.0.1")
+        self.network.result_of(self.swarm.sessions[0].stopService())
+
+    def test_all_trackers_of_a_link_are_told_and_one_of_a_torrent(self):
+        counters = [self.tracker(f"10.0.8.{number}")[0] for number in (1, 2)]
+        urls = [f"http://10.0.8.{number}/announce" for number in (1, 2)]
+        session = self.swarm.session("10.0.0.1")
+        self.swarm.add(session, torrent(DATA, piece_length=32768, trackers=urls))
+        self.network.advance(5)
+        self.assertEqual([len(counter.asked) for counter in counters], [1, 0])
+        other = torrent(DATA[:100_000], piece_length=32768)
+        self.swarm.add(session, link(other, *[f"tr={url}" for url in urls]))
+        self.network.advance(5)
+        self.assertEqual([len(counter.asked) for counter in counters], [2, 1])
+        self.network.result_of(session.stopService())
+
+    def test_a_link_that_proves_private_is_told_to_one_tracker_from_then_on(self):
+        counters = [self.tracker(f"10.0.8.{number}")[0] for number in (1, 2)]
+        urls = [f"http://10.0.8.{number}/announce" for number in (1, 2)]
+        fetching = self.swarm.add(
+            self.swarm.session("10.0.0.1"), link(PRIVATE, *[f"tr={url}" for url in urls])
+        )
+        self.network.advance(5)
+        self.swarm.add(self.swarm.session("10.0.0.2", DATA), PRIVATE)
+        fetching.add_peers([Address("10.0.0.2", 6881)])
+        self.swarm.until_complete(fetching, limit=60)
+        self.network.advance(5)
+        events = [[event for (event,) in counter.told("event")] for counter in counters]
+        self.assertEqual([told[:2] for told in events], [["started", "stopped"]] * 2)
+        self.assertEqual(sorted(told[2:] for told in events), [[], ["started", "completed"]])
+        for session in self.swarm.sessions:
+            self.network.result_of(session.stopService())
 
 
 class LocalTests(FindingTestCase):
