@@ -99,6 +99,7 @@ class Finding:
         self._peers = peers
         self._found: Counter[Source] = Counter()
         self._running = False
+        self._changing = False  # trackers are taken leave of, to be told again one at a time
         self._answered_by = ""  # the URL of the tracker that has told of peers last
         self._introductions = Introductions(self.found)
         self._announcer = announcer(self)
@@ -117,7 +118,8 @@ class Finding:
         """Look for peers, until `stop`."""
         self._running = True
         self._gate()
-        self._announcer.start()
+        if not self._changing:
+            self._announcer.start()
 
     def completed(self) -> None:
         """The torrent has just become complete."""
@@ -138,9 +140,11 @@ class Finding:
         self._gate()
         if self.private and len(self._announcer.statuses()) > 1:
             # All were told until now.
+            self._changing = True
             self._announcer.stop().addCallback(lambda _: self._begin_anew())
 
     def _begin_anew(self) -> None:
+        self._changing = False
         if self._running:
             self._announcer.start()
 

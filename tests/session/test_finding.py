@@ -1,5 +1,6 @@
 """The sources of a torrent: what each finds, and what a private torrent has none of (BEP 11, 14, 27, 40)."""
 
+import gc
 from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -70,6 +71,13 @@ class FindingTestCase(SynchronousTestCase):
         self.fakes.append([peer])
         self.network.advance(1)
         return peer
+
+    def end(self):
+        """As `quiet`, where real servers keep their timers."""
+        for session in self.swarm.sessions:
+            self.network.result_of(session.stopService())
+        gc.collect()  # a Deferred tells of its unhandled failure when it goes
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def quiet(self, after=1):
         for peer in [peer for peers in self.fakes for peer in peers if peer.lost is None]:
@@ -323,7 +331,7 @@ class TrackerTests(FindingTestCase):
         self.network.advance(600)
         self.assertEqual(len(one), before, "it is not dialed again")
         self.assertEqual(fetching._candidates.known(), (Address("10.0.0.9", 6881),))
-        self.network.result_of(self.swarm.sessions[0].stopService())
+        self.end()
 
     def test_what_each_tracker_found_is_told_apart_and_our_address_noted(self):
         counter, _ = self.tracker("10.0.8.1", "10.0.0.8", "10.0.0.9")
@@ -334,7 +342,7 @@ class TrackerTests(FindingTestCase):
         rows = {row.detail: row.found for row in torrent_.sources() if row.name == "tracker"}
         self.assertEqual(rows, {"http://10.0.8.1/announce": 2, TRACKER: 0})
         self.assertEqual(torrent_._around.own_hosts.towards("10.0.0.5"), "10.0.0.1")
-        self.network.result_of(self.swarm.sessions[0].stopService())
+        self.end()
 
     def test_all_trackers_of_a_link_are_told_and_one_of_a_torrent(self):
         counters = [self.tracker(f"10.0.8.{number}")[0] for number in (1, 2)]
@@ -347,7 +355,7 @@ class TrackerTests(FindingTestCase):
         self.swarm.add(session, link(other, *[f"tr={url}" for url in urls]))
         self.network.advance(5)
         self.assertEqual([len(counter.asked) for counter in counters], [2, 1])
-        self.network.result_of(session.stopService())
+        self.end()
 
     def test_a_link_that_proves_private_is_told_to_one_tracker_from_then_on(self):
         counters = [self.tracker(f"10.0.8.{number}")[0] for number in (1, 2)]
@@ -363,8 +371,7 @@ class TrackerTests(FindingTestCase):
         events = [[event for (event,) in counter.told("event")] for counter in counters]
         self.assertEqual([told[:2] for told in events], [["started", "stopped"]] * 2)
         self.assertEqual(sorted(told[2:] for told in events), [[], ["started", "completed"]])
-        for session in self.swarm.sessions:
-            self.network.result_of(session.stopService())
+        self.end()
 
 
 class LocalTests(FindingTestCase):
