@@ -32,11 +32,11 @@ _log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class LsdSettings:
-    """`interval`: seconds between announces of one torrent; `pause`: between any two (both as in BEP 14)."""
+    """Times in seconds."""
 
     enabled: bool = True
-    interval: float = 300.0
-    pause: float = 60.0
+    interval: float = 300.0  # between announces of one torrent (BEP 14)
+    pause: float = 60.0  # between any two (BEP 14)
 
 
 class LocalNetwork(Protocol):
