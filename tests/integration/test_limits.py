@@ -11,8 +11,8 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 
 from bittwist.session import Session, SessionSettings
-from bittwist.session.limits import LimitSettings, PeerClass
 from bittwist.session.lifecycle import State
+from bittwist.session.limits import LimitSettings, PeerClass
 from bittwist.storage.memory import MemoryStorage
 from bittwist.swarm.choker import ChokerSettings
 from tests.scale import SOAK, runs
@@ -21,7 +21,7 @@ from tests.session.torrents import content, torrent
 
 PEERS = 10
 SECONDS = runs(5, 10)
-LIMITS = (300_000, 1_000_000, 5_000_000) if SOAK else (1_000_000,)
+LIMITS = (300_000, 1_000_000, 3_000_000) if SOAK else (1_000_000,)
 DATA = content(48 << 20)
 METAINFO = torrent(DATA, piece_length=1 << 18, private=1)  # private: they know whom they are told of
 SETTLED = 2.0  # seconds until all are connected and unchoked
