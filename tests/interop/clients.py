@@ -113,11 +113,13 @@ class Libtorrent(Talking):
     needs = ("libtorrent",)
     tuned: bool = False
     at_most: int = 0  # bytes/s it downloads; 0: as fast as it can
+    looks_around: bool = False  # local discovery
 
     def command(self, role: str, torrent: Source, folder: Path) -> list[str | Path]:
         script = Path(__file__).with_name("libtorrent_peer.py")
         limit = ["--download-limit", str(self.at_most)] if self.at_most else []
-        return [sys.executable, script, torrent, folder, *(["--tuned"] if self.tuned else []), *limit]
+        flags = [*(["--tuned"] if self.tuned else []), *(["--lsd"] if self.looks_around else [])]
+        return [sys.executable, script, torrent, folder, *flags, *limit]
 
 
 class Transmission(Client):

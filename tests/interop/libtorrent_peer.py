@@ -52,6 +52,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--peer", action="append", default=[], metavar="HOST:PORT")
     parser.add_argument("--tuned", action="store_true")
+    parser.add_argument("--lsd", action="store_true")
     parser.add_argument("--download-limit", type=int, default=0, metavar="BYTES/S")
     return parser.parse_args()
 
@@ -112,6 +113,8 @@ def main() -> None:
         "listen_interfaces": f"{chosen.bind}:{chosen.port}",
         "outgoing_interfaces": chosen.bind,
     }
+    if chosen.lsd:
+        settings["enable_lsd"] = True
     if chosen.tuned:
         settings.update(TUNED)
     session = lt.session(settings)
