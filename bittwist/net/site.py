@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+from socket import AF_INET6, inet_pton
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
@@ -109,18 +110,19 @@ class SiteFront(Site):
         self.room = settings.max_connections
         self._proxies = settings.proxy_networks()
         self._open = 0
-        self._connections: dict[str, int] = {}
+        self._connections: dict[str | bytes, int] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]  # HTTP/1.1
         host = host_of(addr)
-        held = 0 if host is None else self._connections.get(host, 0)
+        counted = None if host is None else _counted_as(host)
+        held = 0 if counted is None else self._connections.get(counted, 0)
         if host is not None and held >= self.settings.connections_per_address and not self.is_proxy(host):
             return None  # which closes it
         if self._open >= self.room and not self._shed():
             return None
         self._open += 1
-        if host is not None:
-            self._connections[host] = held + 1
+        if counted is not None:
+            self._connections[counted] = held + 1
         # Not by Twisted's chooser between HTTP/1.1 and HTTP/2: deadlines are kept for the one.
         channel = (DeadlineChannel if self.quick is None else QuickChannel)(self, host)
         channel.requestFactory = _ForwardedRequest
@@ -137,11 +139,12 @@ class SiteFront(Site):
         """A connection from this address has ended."""
         self._open -= 1
         if host is not None:
-            left = self._connections[host] - 1
+            counted = _counted_as(host)
+            left = self._connections[counted] - 1
             if left:
-                self._connections[host] = left
+                self._connections[counted] = left
             else:
-                del self._connections[host]
+                del self._connections[counted]
 
     def client(self, peer: IAddress | None, forwarded: Sequence[bytes]) -> IAddress | None:
         """Who sends a request: the peer, or whom a proxy we trust names."""
@@ -216,6 +219,11 @@ class _ForwardedRequest(Request):
         assert isinstance(self.site, SiteFront)
         forwarded = self.requestHeaders.getRawHeaders(self.site.proxy_header) or []
         return self.site.client(self.client, forwarded)
+
+
+def _counted_as(host: str) -> str | bytes:
+    """Of IPv6 a /64 counts as one address: the least that one customer is given."""
+    return inet_pton(AF_INET6, host)[:8] if ":" in host else host
 
 
 def host_of(address: IAddress | None) -> str | None:

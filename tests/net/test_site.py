@@ -253,6 +253,16 @@ class CapTests(FrontTestCase):
         first.lose()
         self.assertIsNotNone(Connection(front).protocol)
 
+    def test_of_ipv6_a_64_counts_as_one_address(self) -> None:
+        front = self.front(connections_per_address=2)
+        peers = [IPv6Address("TCP", f"2001:db8::{number}", 1) for number in range(1, 4)]
+        first, second, third = [Connection(front, peer) for peer in peers]
+        self.assertIsNotNone(second.protocol)
+        self.assertIsNone(third.protocol)
+        self.assertIsNotNone(Connection(front, IPv6Address("TCP", "2001:db8:0:1::1", 1)).protocol)
+        first.lose()
+        self.assertIsNotNone(Connection(front, peers[2]).protocol)
+
     def test_a_mapped_address_counts_as_the_ipv4_one(self) -> None:
         front = self.front(connections_per_address=1)
         Connection(front)
