@@ -72,8 +72,9 @@ class Shared:
             assert time.monotonic() < deadline, f"the tracker knows no seed: {asked.stdout}{asked.stderr}"
             time.sleep(0.2)
 
-    def differences(self, leech: Client) -> list[str]:
-        found = differences(self.content, self.target / self.content.name)
+    def differences(self, leech: Client, target: Path | None = None) -> list[str]:
+        """In what the copy in `target` differs from `content`; the target of both, where none is given."""
+        found = differences(self.content, (target or self.target) / self.content.name)
         if isinstance(leech, Transmission):  # 3.00 does not make empty files
             files = [path for path in self.content.rglob("*") if path.is_file()]
             empty = {
