@@ -39,7 +39,7 @@ class Fetch:
     def download(self, content: Path, url: str, *words: str) -> Program:
         torrent = self.work / "shared.torrent"
         bittwist("create", content, "-o", torrent, "--piece-length", "65536", "--web-seed", url)
-        command = [*COMMAND, "download", torrent, "-o", self.target, *words]
+        command: list[str | Path] = [*COMMAND, "download", torrent, "-o", self.target, *words]
         running = Program(command, self.hosts[1], self.work / "download.log")
         self._stack.callback(running.stop)
         return running
