@@ -147,6 +147,16 @@ class AlreadyThere(AccessError):
     """A user or torrent of that name is there."""
 
 
+class FilterError(BitTwistError):
+    """An address list cannot be used: the `file`, why, and at which `line` that was seen (0: at none)."""
+
+    def __init__(self, file: str, reason: str, line: int = 0) -> None:
+        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+        self.file = file
+        self.reason = reason
+        self.line = line
+
+
 class ConfigError(BitTwistError):
     """A setting cannot be used: the `file` (or "command line"), the `key`, and why."""
 

@@ -1,7 +1,7 @@
 """Which addresses are on a list: ranges, however many, found by bisection.
 
 A range is written as an address, a network ("10.0.0.0/8", "2001:db8::/32") or "first-last". The formats of
-other programs' filters become the same pairs of numbers.
+other programs' filters, which `filterlists` reads, become the same numbers.
 """
 
 from __future__ import annotations
@@ -54,6 +54,25 @@ class AddressRange:
         return cls(low, high, first.version == 6)
 
 
+class Gathered:
+    """Ranges while they are gathered, IPv4 ones as one number: `first` << 32 | `last`."""
+
+    __slots__ = ("four", "six")
+
+    def __init__(self) -> None:
+        self.four: list[int] = []
+        self.six: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self.four) + len(self.six)
+
+    def add(self, found: AddressRange) -> None:
+        if found.is_ipv6:
+            self.six.append((found.first, found.last))
+        else:
+            self.four.append(found.first << 32 | found.last)
+
+
 class AddressRanges:
     """A set of addresses, kept as ranges that neither touch nor overlap: 8 bytes an IPv4 range.
 
@@ -62,16 +81,16 @@ class AddressRanges:
 
     __slots__ = ("_first4", "_first6", "_last4", "_last6")
 
-    def __init__(self, ranges: Iterable[AddressRange] = ()) -> None:
-        four: list[tuple[int, int]] = []
-        six: list[tuple[int, int]] = []
-        for each in ranges:
-            (six if each.is_ipv6 else four).append((each.first, each.last))
-        self._first4, self._last4 = array("I"), array("I")
-        for first, last in _merged(four):
-            self._first4.append(first)
-            self._last4.append(last)
-        merged6 = _merged(six)
+    def __init__(self, ranges: Iterable[AddressRange] | Gathered = ()) -> None:
+        """A `Gathered` is used up."""
+        if isinstance(ranges, Gathered):
+            gathered = ranges
+        else:
+            gathered = Gathered()
+            for each in ranges:
+                gathered.add(each)
+        self._first4, self._last4 = _merged4(gathered.four)
+        merged6 = _merged(gathered.six)
         self._first6: Sequence[int] = [first for first, _ in merged6]
         self._last6: Sequence[int] = [last for _, last in merged6]
 
@@ -96,6 +115,22 @@ class AddressRanges:
 def _within(number: int, firsts: Sequence[int], lasts: Sequence[int]) -> bool:
     place = bisect_right(firsts, number) - 1
     return place >= 0 and number <= lasts[place]
+
+
+def _merged4(packed: list[int]) -> tuple[array[int], array[int]]:
+    packed.sort()
+    firsts, lasts = array("I"), array("I")
+    highest = -2
+    for both in packed:
+        first, last = both >> 32, both & 0xFFFFFFFF
+        if first > highest + 1:
+            firsts.append(first)
+            lasts.append(last)
+            highest = last
+        elif last > highest:
+            lasts[-1] = highest = last
+    packed.clear()
+    return firsts, lasts
 
 
 def _merged(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
