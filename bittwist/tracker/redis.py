@@ -15,7 +15,7 @@ from random import Random
 from typing import TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -250,7 +250,9 @@ class RedisSwarms(Service):
         try:
             for hashes in together.values():
                 keys = [key for info_hash in hashes for key in torrent_keys(self._prefix, info_hash)]
-                asked.append(self._servers.ask(SCRAPE, keys, (keep,)).addCallback(read_sizes, len(hashes)))
+                # A slot that no node holds fails like a connection, so that the others are waited for.
+                asking = maybeDeferred(self._servers.ask, SCRAPE, keys, (keep,))
+                asked.append(asking.addCallback(read_sizes, len(hashes)))
             replies = await _all(asked)
         except _AWAY:
             if self._redis.when_away == "fail":

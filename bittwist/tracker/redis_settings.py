@@ -7,6 +7,8 @@ from typing import Literal
 
 from bittwist.address import split_host_port
 
+LONGEST = 1_000_000  # seconds or commands: whoever means more means something else
+
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
@@ -52,5 +54,5 @@ class RedisSettings:
         if not 0 <= self.database <= 65_535:
             raise ValueError("database", "must be 0 to 65535")
         for key in ("timeout", "max_in_flight", "longest_pause", "retry_in"):
-            if not getattr(self, key) > 0:
-                raise ValueError(key, "must be more than 0")
+            if not 0 < getattr(self, key) < LONGEST:
+                raise ValueError(key, f"must be more than 0, and less than {LONGEST}")

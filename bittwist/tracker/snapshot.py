@@ -34,6 +34,8 @@ class SnapshotSettings:
     every: float = 20.0
 
     def __post_init__(self) -> None:
+        if self.file is not None and not self.file.name:
+            raise ValueError("file", "is no file's name")
         if not LEAST <= self.every <= MOST:
             raise ValueError("every", f"must be {LEAST:g} to {MOST:g}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from random import Random
 from unittest import TestCase
 
@@ -75,6 +76,24 @@ class AwayTests(SynchronousTestCase):
         self.redis.here = True
         self.redis.came()
         self.clock.advance(0)
+
+    def test_a_scrape_of_a_slot_that_no_node_holds_leaves_no_answer_unheard(self) -> None:
+        store = self.store()
+        self.come()
+        asking = self.redis.ask
+
+        def ask(script: Script, keys: Sequence[bytes], words: Sequence[bytes]) -> Deferred[object]:
+            if self.redis.replies:
+                raise NetworkError("slot 1", "no node is known to hold it")
+            return asking(script, keys, words)
+
+        self.redis.replies.clear()
+        self.patch(self.redis, "ask", ask)
+        slots = count()
+        self.patch(self.redis, "slot", lambda key: next(slots))  # each torrent on a node of its own
+        scraping = store.scrape([b"a" * 20, b"b" * 20])
+        self.redis.replies[0].errback(NetworkError("redis", "connection lost"))
+        self.assertEqual(len(self.successResultOf(scraping)), 2)  # of what is known here
 
     def test_it_is_a_store_that_goes_by_the_trackers_settings(self) -> None:
         store = self.store()
