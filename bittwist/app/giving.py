@@ -34,6 +34,9 @@ class UntouchedFiles(FileStorage):
     def sync(self, everything: bool = False) -> None:
         """Nothing was written."""
 
+    def forget(self) -> None:
+        """What is kept of files that are skipped is another program's."""
+
 
 def seeding_session(reactor: Any, settings: SessionSettings, located: Located) -> Session:
     """A session that keeps nothing, for files that have any names.

@@ -5,7 +5,7 @@ Names are kept as found; only here do they become paths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -98,6 +98,29 @@ def safe_path(components: Sequence[str], *, portable: bool = True, top: bool = F
     if top and fold(parts[0]) == OURS:
         parts = (f"_{parts[0]}", *parts[1:])
     return PurePosixPath(*parts)
+
+
+def renamed(
+    paths: Sequence[PurePosixPath], names: Mapping[int, PurePosixPath], *, portable: bool = True
+) -> tuple[PurePosixPath, ...]:
+    """The paths, some of them replaced by ones that the user chose, as far as these are safe.
+
+    UnsafePath if nothing is left of a name, or if it is one that another file has, or is in, or that it is in;
+    IndexError where there is no such file.
+    """
+    changed = list(paths)
+    for file, path in names.items():
+        if not 0 <= file < len(changed):
+            raise IndexError(file)
+        changed[file] = safe_path(path.parts, portable=portable, top=True)
+    taken: set[str] = set()
+    folders = {fold(str(parent)) for path in changed for parent in path.parents}
+    for path in changed:
+        key = fold(str(path))
+        if key in taken or key in folders:
+            raise UnsafePath(f"another file has the name {path}")
+        taken.add(key)
+    return tuple(changed)
 
 
 def _nothing_left(components: Sequence[str]) -> UnsafePath:

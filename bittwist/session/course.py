@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -14,10 +13,11 @@ from twisted.python.failure import Failure
 from bittwist.errors import BitTwistError, DiskFull, FolderGone, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.session.absence import Absence
-from bittwist.session.content import Content
+from bittwist.session.content import Content, Progress
 from bittwist.session.dialing import Dialing
 from bittwist.session.downloads import DownloadsOwner
 from bittwist.session.finding import Finding
+from bittwist.session.home import Home
 from bittwist.session.lifecycle import Life, State, lifecycle
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
@@ -25,18 +25,42 @@ from bittwist.session.statistics import Tally
 from bittwist.session.surroundings import Surroundings
 from bittwist.session.webseeds import WebSeeds
 from bittwist.session.winding import Winding
+from bittwist.storage.interfaces import IStorage
+from bittwist.storage.workers import Lane
+from bittwist.swarm.priorities import Wishes
 
 
 class Subject(DownloadsOwner, Protocol):
     """The torrent, as the course of its life sees it."""
 
-    save_path: Path
     tally: Tally
 
     @property
     def info(self) -> Info | None: ...
     @property
     def force(self) -> bool: ...
+    @property
+    def running(self) -> bool:
+        """Whether it is to run, if nothing keeps it from that."""
+        ...
+
+    @property
+    def home(self) -> Home: ...
+    @property
+    def wishes(self) -> Wishes: ...
+    @property
+    def unsettled(self) -> bool:
+        """Whether files are to be brought from where they were before."""
+        ...
+
+    def bringing(self, storage: IStorage) -> Iterator[int]:
+        """The steps that bring them, each a moment's work for a disk thread."""
+        ...
+
+    def settled(self) -> None:
+        """All files are where they are to be."""
+        ...
+
     def metadata_fetch(self) -> MetadataFetch: ...
     def entered(self, state: State) -> None:
         """A state is entered; what it does is about to begin."""
@@ -66,7 +90,7 @@ class Course:
         self.life = Life()
         self.content: Content | None = None
         self.exchanging = False  # the content is checked, and blocks may come and go
-        self._last = (0, 0)  # `progress` of the last content there was
+        self._last = Progress()  # of the last content there was
         self._around = around
         self._clock = around.clock
         self._subject = subject
@@ -93,11 +117,9 @@ class Course:
         return self.exchanging or self.life.state is State.METADATA
 
     @property
-    def progress(self) -> tuple[int, int]:
-        """Pieces and bytes verified, of the content there is or of the last there was."""
-        if self.content is None:
-            return self._last
-        return self.content.pieces_done, self.content.bytes_done
+    def progress(self) -> Progress:
+        """Of the content there is or of the last there was."""
+        return self._last if self.content is None else self.content.progress
 
     def over(self) -> Deferred[None]:
         """Fires when nothing is being wound down."""
@@ -106,8 +128,10 @@ class Course:
     def start(self) -> None:
         """From stopped or failed; does nothing in any other state."""
         if self.life.state in (State.STOPPED, State.FAILED):
-            known = self._subject.info is not None
-            self._tell(self._facts.started if known else self._facts.started_without_metadata)
+            if self._subject.info is None:
+                self._tell(self._facts.started_without_metadata)
+            else:
+                self._tell(self._facts.move_asked if self._subject.unsettled else self._facts.started)
 
     def stop(self) -> Deferred[None]:
         """Fires when all that was begun has ended."""
@@ -128,6 +152,31 @@ class Course:
         if now:
             self._tell(self._facts.recheck_asked)
         return now
+
+    def move(self) -> None:
+        """Files are to be brought from elsewhere, and the metadata is known."""
+        self._tell(self._facts.move_asked)
+
+    def wish(self, wishes: Wishes) -> None:
+        """Other files are wanted than before."""
+        content = self.content
+        if content is None:
+            return
+        laid_out = content.wish(wishes)
+        self._review(content)
+        laid_out.addCallbacks(lambda _: self._review(content), lambda failure: self._unmade(content, failure))
+        laid_out.addErrback(lambda failure: self._log.failure("What is wanted could not be changed", failure))
+
+    def _review(self, content: Content) -> None:
+        """Whether all that is wanted is here may have changed."""
+        if self.exchanging and content is self.content:
+            self._tell(self._facts.completed if content.complete else self._facts.more_wanted)
+
+    def _unmade(self, content: Content, failure: Failure) -> None:
+        failure.trap(StorageError)
+        if content is self.content:
+            assert failure.value is not None
+            self.suffer(failure.value)
 
     def metadata_arrived(self) -> None:
         self._tell(self._facts.metadata_arrived)
@@ -180,6 +229,10 @@ class Course:
                 self._dialing.stop()
                 self._part(staying=True)
                 self._begin(self._check())
+            case State.MOVING:
+                self._dialing.stop()
+                self._part(staying=True)
+                self._begin(self._move())
             case State.DOWNLOADING | State.SEEDING:
                 self._exchange()
             case State.WAITING:
@@ -211,21 +264,49 @@ class Course:
         await self._winding.over()
         info, around = self._subject.info, self._around
         assert info is not None
+        if self._subject.unsettled:
+            await self._bring(info)
         self.content = content = Content(
             around.clock,
             info,
-            around.storage(self._subject.save_path, info),
+            around.storage(self._subject.home, info),
             around.journal(info.info_hash),
             around.disk,
             around.random,
             around.settings(),
             self._lost,
+            self._subject.wishes,
         )
         await content.check(force=self._subject.force, everything=self._everything)
         self._everything = False
         content.exchange(self._subject, lambda: self._peers, self._subject.tally)
         self._beginning = None
         self._tell(self._facts.checked_complete if content.complete else self._facts.checked_incomplete)
+
+    async def _move(self) -> None:
+        await self._winding.over()
+        info = self._subject.info
+        assert info is not None
+        await self._bring(info)
+        self._beginning = None
+        self._tell(self._facts.moved if self._subject.running else self._facts.stopped)
+
+    async def _bring(self, info: Info) -> None:
+        lane = self._around.disk.lane()
+        steps = self._subject.bringing(self._around.storage(self._subject.home, info))
+        try:
+            while await lane.submit(lambda: next(steps, None)) is not None:
+                pass
+        except BaseException:
+            self._winding.down(self._give_up(steps, lane))
+            raise
+        self._subject.settled()
+
+    async def _give_up(self, steps: Iterator[int], lane: Lane) -> None:
+        """What was not finished is undone; it may be at a step still."""
+        await lane.idle()
+        if isinstance(steps, Generator):
+            await lane.submit(steps.close)
 
     def _exchange(self) -> None:
         content = self.content
@@ -234,7 +315,7 @@ class Course:
             self.exchanging = True
             self._peers.meet()
             self._peers.exchange(content.downloads, content.uploads)
-        elif content.complete:
+        elif content.whole:
             self._finding.completed()
         if content.complete:
             content.downloads.stop()
@@ -242,7 +323,10 @@ class Course:
         else:
             content.downloads.start()
             self._web_seeds.start(content.info, content.downloads)
+        self._peers.wants_changed()
         self._meet_peers()
+        if not content.laid_out:
+            self.wish(self._subject.wishes)
 
     def _meet_peers(self) -> None:
         self._peers.meet()
@@ -268,7 +352,7 @@ class Course:
                 self._peers.close(SessionError("the torrent is stopped, or its files are gone"))
             content.uploads.stop()
         if content is not None:
-            self._last = (content.pieces_done, content.bytes_done)
+            self._last = content.progress
             self._winding.down(self._close(content))
 
     def _end(self) -> None:
@@ -294,7 +378,7 @@ class Course:
     def _look_for_folder(self, error: FolderGone) -> None:
         info, around = self._subject.info, self._around
         assert info is not None
-        place = around.storage(self._subject.save_path, info).place
+        place = around.storage(self._subject.home, info).place
         every = around.settings().retry_after
         self._absence = Absence(self._clock, around.disk.lane(), place, error.found, every, self.start)
         self._absence.start()

@@ -117,6 +117,41 @@ class Downloads:
         """Ask nobody; what is on its way still counts."""
         self._running = False
 
+    # What is wanted
+
+    def prioritise(self, levels: bytes, *, sequential: bool) -> None:
+        """How much each piece is wanted from now on (`swarm.priorities.levels`), and whether in order."""
+        self._picker.prioritise(levels, sequential=sequential)
+        self._drop_forgotten()
+        if self._running:
+            self.start()
+
+    def set_deadline(self, index: int, at: float) -> None:
+        """The piece is needed by then, if it is wanted at all."""
+        if not self._picker.has(index):
+            self._picker.deadlines.add(index, at)
+            self._measure()
+            for source in tuple(self._sources.values()):
+                self.ask(source)
+
+    def clear_deadlines(self) -> None:
+        self._picker.deadlines.clear()
+
+    def _measure(self) -> None:
+        """Tell who is fast: pieces with a deadline are asked of nobody else."""
+        now = self._clock.seconds()
+        self._picker.deadlines.measured(
+            {
+                key: source.pipeline.rate.per_second(now)
+                for key, source in self._sources.items()
+                if key not in self._resting and source.askable() is True
+            }
+        )
+
+    def _drop_forgotten(self) -> None:
+        for index in self._picker.forgotten():
+            self._assembler.drop(index)
+
     # What sources say of themselves
 
     def joined(self, source: BlockSource, has: Bitfield, *, in_rows: bool = False) -> None:
@@ -195,8 +230,7 @@ class Downloads:
             return
         only = None if askable is True else askable
         blocks = self._picker.pick(source.key, room, now=now, only=only)
-        for index in self._picker.forgotten():
-            self._assembler.drop(index)
+        self._drop_forgotten()
         if blocks:
             source.pipeline.requested(blocks, now)
             source.request(blocks)
@@ -271,6 +305,7 @@ class Downloads:
         if kept.digests is not None:
             self._judge(self._blame.passed(index, kept.digests))
         self._picker.verified(index)
+        self._drop_forgotten()
         self._owner.piece_verified(index)
 
     def _failed(self, index: int, kept: Kept) -> None:
@@ -303,6 +338,8 @@ class Downloads:
                 self._idle[source.key] = source
             # Only here, so that interest does not come and go with every piece.
             source.interest(self._running and self._picker.interesting(source.key))
+        if self._picker.deadlines:
+            self._measure()
         for key in [key for key, until in self._resting.items() if now >= until]:
             del self._resting[key], self._rejects[key]
         self._ask_the_idle()

@@ -22,6 +22,7 @@ class State(Enum):
     CHECKING = "checking"
     DOWNLOADING = "downloading"
     SEEDING = "seeding"
+    MOVING = "moving"
     WAITING = "waiting"
     FAILED = "failed"
 
@@ -35,6 +36,9 @@ class Facts(Protocol):
     def checked_incomplete(self) -> None: ...
     def checked_complete(self) -> None: ...
     def completed(self) -> None: ...
+    def more_wanted(self) -> None: ...
+    def move_asked(self) -> None: ...
+    def moved(self) -> None: ...
     def disk_filled(self, reason: str) -> None: ...
     def room_made(self) -> None: ...
     def recheck_asked(self) -> None: ...
@@ -53,6 +57,8 @@ class Life:
 
 _METADATA, _CHECKING, _DOWNLOADING = State.METADATA, State.CHECKING, State.DOWNLOADING
 _SEEDING, _WAITING, _STOPPED, _FAILED = State.SEEDING, State.WAITING, State.STOPPED, State.FAILED
+_MOVING = State.MOVING
+_HAS_FILES = (_STOPPED, _CHECKING, _DOWNLOADING, _SEEDING, _WAITING, _FAILED)  # if the metadata is known
 
 TRANSITIONS: dict[tuple[State, str], State] = {
     (_STOPPED, "started_without_metadata"): _METADATA,
@@ -63,6 +69,11 @@ TRANSITIONS: dict[tuple[State, str], State] = {
     (_CHECKING, "checked_incomplete"): _DOWNLOADING,
     (_CHECKING, "checked_complete"): _SEEDING,
     (_DOWNLOADING, "completed"): _SEEDING,
+    (_SEEDING, "more_wanted"): _DOWNLOADING,
+    **{(state, "move_asked"): _MOVING for state in _HAS_FILES},
+    (_MOVING, "moved"): _CHECKING,
+    # Where there is no room for it, waiting is of no use: it is to go elsewhere, or back.
+    (_MOVING, "disk_filled"): _FAILED,
     (_DOWNLOADING, "disk_filled"): _WAITING,
     # What was written last did not reach the disk after all.
     (_SEEDING, "disk_filled"): _WAITING,
@@ -75,7 +86,7 @@ TRANSITIONS: dict[tuple[State, str], State] = {
     (_DOWNLOADING, "recheck_asked"): _CHECKING,
     (_SEEDING, "recheck_asked"): _CHECKING,
     (_WAITING, "recheck_asked"): _CHECKING,
-    **{(state, "broke"): _FAILED for state in (_METADATA, _CHECKING, _DOWNLOADING, _SEEDING, _WAITING)},
+    **{(state, "broke"): _FAILED for state in State if state not in (_STOPPED, _FAILED)},
     **{(state, "stopped"): _STOPPED for state in State if state is not _STOPPED},
 }
 
@@ -85,7 +96,8 @@ IGNORED: frozenset[tuple[State, str]] = frozenset(
     | {(state, "broke") for state in (_STOPPED, _FAILED)}
     | {(_STOPPED, "stopped")}
     | {(state, "room_made") for state in State if state is not _WAITING}
-    | {(state, "completed") for state in (_STOPPED, _FAILED, _CHECKING, _SEEDING)}
+    | {(state, "completed") for state in (_STOPPED, _FAILED, _CHECKING, _SEEDING, _MOVING)}
+    | {(state, "more_wanted") for state in State if state is not _SEEDING}
 )
 
 

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from bittwist.address import Address
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.session.lifecycle import State
+from bittwist.session.rules import GoalKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,14 @@ class PeersFound:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class GoalReached:
+    """It has seeded enough, and stops."""
+
+    info_hash: InfoHash
+    goal: GoalKind
+
+
 Happening = (
     Listening
     | TorrentAdded
@@ -87,6 +96,7 @@ Happening = (
     | PieceVerified
     | PieceFailed
     | PeerBanned
+    | GoalReached
     | PeersFound
 )
 

@@ -131,12 +131,17 @@ class Peers:
     def exchange(self, downloads: Downloads, uploads: Uploads) -> None:
         """The pieces are checked: from now on blocks come and go."""
         self._downloads, self._uploads = downloads, uploads
-        if not downloads.have.complete:
-            self._candidates.wake(self._clock.seconds())  # seeds may be among those that were parted from
         self._presence.open(downloads.have, lambda: downloads.finished, self._clock.seconds())
         for talk in self:
             self._exchange_with(talk)
-            self._part_if_seeds(talk)
+
+    def wants_changed(self) -> None:
+        """We want pieces, or we want none any more; after `exchange`."""
+        if self._wants_nothing:
+            for talk in self:
+                self._part_if_seeds(talk)
+        else:
+            self._candidates.wake(self._clock.seconds())  # seeds may be among those that were parted from
 
     def suspend(self) -> None:
         """The pieces are to be checked anew: who is here stays; no blocks come and go until `exchange`."""
@@ -193,6 +198,13 @@ class Peers:
         """End every conversation that there is now; others may begin."""
         for talk in self:
             talk.close(reason)
+
+    def part_from(self, refusal: Callable[[str], str | None]) -> None:
+        """Close the connections with hosts that there is a refusal for."""
+        for talk in self:
+            why = refusal(talk.host)
+            if why is not None:
+                talk.close(SessionError(why))
 
     def meet(self) -> None:
         """Let peers in, until `close`."""

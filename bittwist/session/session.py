@@ -33,6 +33,7 @@ from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.net.addressfilter import AddressFilter, FilterStatus
 from bittwist.net.http import HttpClient
 from bittwist.net.policy import Network
 from bittwist.peer.connector import Connector
@@ -42,13 +43,14 @@ from bittwist.session import observe
 from bittwist.session.announcing import Announcing
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
+from bittwist.session.home import Home
 from bittwist.session.lifecycle import State
 from bittwist.session.saving import Saving
 from bittwist.session.settings import SessionSettings
 from bittwist.session.state import SavedTorrent, StateFolder
 from bittwist.session.surroundings import Surroundings
 from bittwist.session.throttling import Throttling
-from bittwist.session.torrent import ONLY_V2, Torrent
+from bittwist.session.torrent import ONLY_V2, Choose, Torrent
 from bittwist.storage.disk import Disk
 from bittwist.storage.files import FileStorage
 from bittwist.storage.interfaces import IStorage
@@ -106,7 +108,8 @@ class Session(Service):
         self._starting: Deferred[None] = succeed(None)
         self._port = 0
         self._state = StateFolder(self.settings.state_dir) if self.settings.state_dir else None
-        self._network = Network(reactor, self.settings.network)
+        self._filter = AddressFilter(reactor, self.settings.ip_filter, self._filter_changed)
+        self._network = Network(reactor, self.settings.network, self._filter.refusal)
         self._fetch = HttpClient(reactor, self._network, self.settings.http)
         self._trackers = TrackerClients(reactor, self._network, self._fetch, token)
         self._throttling = Throttling(reactor, wall)
@@ -116,6 +119,7 @@ class Session(Service):
             self._lookup,
             settings=self.settings.peer,
             allowances=self._throttling.connection,
+            refusal=self._filter.refusal,
         )
         self._connector = Connector(
             reactor, self._network, self._factory, half_open_limit=self.settings.half_open
@@ -154,12 +158,13 @@ class Session(Service):
             version=f"bittwist {__version__}",
             limits=self,
             throttling=self._throttling,
+            refusal=self._filter.refusal,
             next_key=lambda: next(keys),
             port=lambda: self._port,
             announcer=announcing.announcer,
             local=self._local,
             own_hosts=OwnHosts(self.settings.external_address),
-            storage=storage if storage is not None else self._files,
+            storage=self._files if storage is None else lambda home, info: storage(home.folder, info),
             journal=lambda info_hash: self._state.journal(info_hash) if self._state else None,
             publish=self._observers.publish,
             changed=self._changed,
@@ -179,8 +184,13 @@ class Session(Service):
         self._throttling.start(self.settings.limits)
         if self._state is not None and self._restore:
             self._load(self._state)
-        self._starting = self._listener.start().addCallbacks(self._listens, self._deaf)
+        listening = Deferred.fromCoroutine(self._listen())
+        self._starting = listening.addCallbacks(self._listens, self._deaf)
         self._starting.addErrback(lambda failure: self._log.failure("A session did not start well", failure))
+
+    async def _listen(self) -> Address:
+        await self._filter.start()
+        return await self._listener.start()
 
     def stopService(self) -> Deferred[None]:
         """Fires when trackers are told, peers are gone and the disk has everything."""
@@ -191,6 +201,7 @@ class Session(Service):
     async def _stop(self) -> None:
         self._starting.cancel()
         self._throttling.stop()
+        self._filter.stop()
         await self._listener.stop()
         self._connector.stop()
         await gatherResults([torrent.close() for torrent in self._torrents.values()], consumeErrors=True)
@@ -216,7 +227,17 @@ class Session(Service):
         """
         self.settings = settings
         self._throttling.apply(settings.limits)
+        self._filter.apply(settings.ip_filter)
         self._share_memory()
+
+    def reload_filter(self) -> Deferred[None]:
+        """Look at the address lists now; fires when those that have changed are read, well or not."""
+        return self._filter.reload()
+
+    @property
+    def filter_status(self) -> FilterStatus:
+        """What the address lists filter, and what is wrong with them."""
+        return self._filter.status
 
     # Torrents
 
@@ -232,17 +253,25 @@ class Session(Service):
             raise NoSuchTorrent(str(info_hash)) from None
 
     def add(
-        self, source: Metainfo | Magnet, save_path: Path | str, *, force: bool = False, start: bool = True
+        self,
+        source: Metainfo | Magnet,
+        save_path: Path | str,
+        *,
+        force: bool = False,
+        start: bool = True,
+        choose: Choose | None = None,
     ) -> Deferred[Torrent]:
         """Add a torrent whose files are, or will be, below `save_path`.
 
         Fires when `state_dir` remembers it and it runs, or at once before the session knows where it
         listens: then it runs as soon as that is known. `force` lets it write over files that nothing vouches
-        for. Fails with DuplicateTorrent, with MetainfoError for what cannot be traded (only a v2 form, or a
-        magnet link with only a v2 hash), and with SessionError once the session is stopped.
+        for. `choose` is asked for the priorities of files as soon as these are known, before any is made; a
+        magnet link that names files (BEP 53) wants no others, unless it says so. Fails with DuplicateTorrent,
+        with MetainfoError for what cannot be traded (only a v2 form, or a magnet link with only a v2 hash),
+        and with SessionError once the session is stopped.
         """
         saved = SavedTorrent(source, str(save_path), start, 0, 0, self._wall())
-        return maybeDeferred(self._add, saved, force)
+        return maybeDeferred(self._add, saved, force, choose)
 
     def remove(self, info_hash: InfoHash) -> Deferred[None]:
         """Stop a torrent and forget it; its files stay."""
@@ -252,8 +281,8 @@ class Session(Service):
         """Tell `observer` every Event from now on; the function returned ends it."""
         return self._observers.add(observer)
 
-    def _add(self, saved: SavedTorrent, force: bool) -> Deferred[Torrent]:
-        torrent = self._take(saved, force)
+    def _add(self, saved: SavedTorrent, force: bool, choose: Choose | None) -> Deferred[Torrent]:
+        torrent = self._take(saved, force, choose)
         added: Deferred[Torrent] = Deferred()
         if self._phase is _Phase.RUNNING:
             self._begin(torrent).addCallbacks(lambda _: added.callback(torrent), added.errback)
@@ -261,7 +290,7 @@ class Session(Service):
             added.callback(torrent)
         return added
 
-    def _take(self, saved: SavedTorrent, force: bool = False) -> Torrent:
+    def _take(self, saved: SavedTorrent, force: bool = False, choose: Choose | None = None) -> Torrent:
         if self._phase is _Phase.STOPPED:
             raise SessionError("the session is stopped")
         short = saved.info_hash.short
@@ -271,7 +300,7 @@ class Session(Service):
             raise MetainfoError(ONLY_V2)
         if isinstance(saved.source, Magnet) and saved.source.info_hash.v1 is None:
             raise MetainfoError(ONLY_V2_LINK)
-        torrent = Torrent(self._around, saved, force=force)
+        torrent = Torrent(self._around, saved, force=force, choose=choose)
         self._torrents[short] = torrent
         if self._disk.behind:
             torrent.pause_peers()
@@ -293,7 +322,7 @@ class Session(Service):
         return remembered.addCallback(lambda _: self._remembered(torrent))
 
     def _remembered(self, torrent: Torrent) -> None:
-        if self._phase is not _Phase.RUNNING or self._torrents.get(torrent.info_hash.short) is not torrent:
+        if self._phase is not _Phase.RUNNING or torrent.gone:
             return  # stopped or removed meanwhile
         if isinstance(torrent.source, Magnet):
             self.add_peers(torrent, torrent.source.peers, "magnet")
@@ -346,15 +375,16 @@ class Session(Service):
                 # Its file stays, for a version that can trade it.
                 self._log.error("{torrent} is left out: {why}", torrent=torrent.info_hash, why=error)
 
-    def _save(self, torrent: Torrent) -> None:
+    def _save(self, torrent: Torrent) -> Deferred[None]:
         if self._saving is None or self._phase is _Phase.NEW:
-            return  # it is saved when the session begins with it
-        if torrent.info_hash.short in self._torrents:
-            self._saving.save(torrent.saved())
+            return succeed(None)  # it is saved when the session begins with it
+        if torrent.info_hash.short not in self._torrents:
+            return succeed(None)
+        return self._saving.save(torrent.saved())
 
-    def _changed(self, torrent: Torrent) -> None:
+    def _changed(self, torrent: Torrent) -> Deferred[None]:
         self._share_memory()
-        self._save(torrent)
+        return self._save(torrent)
 
     def _share_memory(self) -> None:
         """Pieces in flight of all torrents share one budget."""
@@ -397,6 +427,10 @@ class Session(Service):
         self._listening.miss(NetworkError(self.settings.listen_host, failure.getErrorMessage()))
         self._run(self.settings.listen_host)
 
+    def _filter_changed(self) -> None:
+        for torrent in self._torrents.values():
+            torrent.part_from(self._filter.refusal)
+
     def _pause(self) -> None:
         for torrent in self._torrents.values():
             torrent.pause_peers()
@@ -405,5 +439,11 @@ class Session(Service):
         for torrent in self._torrents.values():
             torrent.resume_peers()
 
-    def _files(self, save_path: Path, info: Info) -> IStorage:
-        return FileStorage(save_path, info, allocation=self.settings.allocation, open_files=self._open_files)
+    def _files(self, home: Home, info: Info) -> IStorage:
+        return FileStorage(
+            home.folder,
+            info,
+            allocation=self.settings.allocation,
+            paths=home.paths(info),
+            open_files=self._open_files,
+        )

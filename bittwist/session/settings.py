@@ -10,12 +10,14 @@ from bittwist.discovery.announcer import AnnouncerSettings
 from bittwist.discovery.lsd import LsdSettings
 from bittwist.discovery.pex import PexSettings
 from bittwist.net.dual import EVERYWHERE
+from bittwist.net.addressfilter import FilterSettings
 from bittwist.net.http import HttpSettings
 from bittwist.net.policy import NetworkSettings
 from bittwist.peer.connector import HALF_OPEN_LIMIT
 from bittwist.peer.settings import PeerSettings
 from bittwist.peer.webseed import WebSeedSettings
 from bittwist.session.limits import LimitSettings
+from bittwist.session.rules import Goals
 from bittwist.storage.disk import DiskSettings
 from bittwist.swarm.candidates import CandidateSettings
 from bittwist.swarm.choker import ChokerSettings
@@ -53,12 +55,14 @@ class SessionSettings:
     allowed_fast: int = ALLOWED_FAST_PIECES  # pieces a newcomer may fetch while it is choked (BEP 6); 0: none
     magnets_private_until_known: bool = True
     retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
+    goals: Goals = field(default_factory=Goals)  # of torrents that have none of their own
     network: NetworkSettings = field(default_factory=NetworkSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     peer: PeerSettings = field(default_factory=PeerSettings)
     disk: DiskSettings = field(default_factory=DiskSettings)
     choker: ChokerSettings = field(default_factory=ChokerSettings)
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
+    ip_filter: FilterSettings = field(default_factory=FilterSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     announcer: AnnouncerSettings = field(default_factory=AnnouncerSettings)

@@ -7,25 +7,35 @@ alone, so that it costs the others nothing.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypedDict
 
 from bittwist.errors import MetainfoError, StorageError
 from bittwist.metainfo import bencode
+from bittwist.metainfo.files import renamed, safe_paths
+from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.session.home import Home
 from bittwist.session.limits import OF_SETTINGS, TorrentLimits
+from bittwist.session.rules import Goals
+from bittwist.swarm.priorities import Priority, Wishes
 
 SUFFIX = ".torrent-state"
 SET_ASIDE = ".unreadable"
+FRACTION = 1000  # of goals what is kept: there are no fractions in bencoding
 SECOND = 1_000_000  # dates are kept to the microsecond: torrents added together come back in their order
 
 
 @dataclass(frozen=True, slots=True)
 class SavedTorrent:
-    """One torrent as it was: what it is, where it is kept, whether it ran, and what it moved (bytes)."""
+    """One torrent as it was: what it is, where it is kept, whether it ran, and what it moved (bytes).
+
+    `left` are homes whose files were about to be brought to `home`; `goals` are its own.
+    """
 
     source: Metainfo | Magnet
     save_path: str
@@ -34,10 +44,19 @@ class SavedTorrent:
     downloaded: int
     added_at: float  # wall clock
     limits: TorrentLimits = OF_SETTINGS
+    names: tuple[tuple[int, PurePosixPath], ...] = ()
+    left: tuple[Home, ...] = ()
+    wishes: Wishes = field(default_factory=Wishes)
+    goals: Goals | None = None
+    seeded: float = 0.0  # seconds
 
     @property
     def info_hash(self) -> InfoHash:
         return self.source.info.info_hash if isinstance(self.source, Metainfo) else self.source.info_hash
+
+    @property
+    def home(self) -> Home:
+        return Home(Path(self.save_path), self.names)
 
     def encode(self) -> bytes:
         source = (
@@ -55,6 +74,7 @@ class SavedTorrent:
                 "uploaded": self.uploaded,
                 "downloaded": self.downloaded,
                 "added at": max(0, round(self.added_at * SECOND)),
+                **_encode_wanted(self),
             }
         )
 
@@ -85,7 +105,105 @@ class SavedTorrent:
                 _number(saved, b"download limit") if b"download limit" in saved else None,
                 _number(saved, b"upload limit") if b"upload limit" in saved else None,
             ),
+            **_decode_wanted(saved, source.info if isinstance(source, Metainfo) else None),
         )
+
+
+def _encode_wanted(saved: SavedTorrent) -> dict[str, bencode.Encodable]:
+    """What is only said where the user asked for something."""
+    wishes, goals = saved.wishes, saved.goals
+    said: dict[str, bencode.Encodable] = {
+        "priorities": bytes(wishes.priorities),
+        "sequential": int(wishes.sequential),
+        "first and last": int(wishes.first_and_last),
+        "names": _encode_names(saved.names),
+        "left": [
+            {"folder": os.fsencode(home.folder), "names": _encode_names(home.names)} for home in saved.left
+        ],
+        "seeded": round(saved.seeded),
+    }
+    if goals is not None:
+        values = {"ratio": goals.ratio, "seed time": goals.seed_time, "idle": goals.idle}
+        said["goals"] = {key: round(value * FRACTION) for key, value in values.items() if value is not None}
+    return {key: value for key, value in said.items() if value or key == "goals"}
+
+
+def _encode_names(names: tuple[tuple[int, PurePosixPath], ...]) -> list[bencode.Encodable]:
+    return [[file, os.fsencode(path)] for file, path in names]
+
+
+class _Wanted(TypedDict):
+    names: tuple[tuple[int, PurePosixPath], ...]
+    left: tuple[Home, ...]
+    wishes: Wishes
+    goals: Goals | None
+    seeded: float
+
+
+def _decode_wanted(saved: dict[bytes, bencode.Value], info: Info | None) -> _Wanted:
+    priorities = saved.get(b"priorities", b"")
+    if not isinstance(priorities, bytes) or (
+        priorities and (info is None or len(priorities) != len(info.files))
+    ):
+        raise MetainfoError("saved state has no priority for each file")
+    try:
+        wanted = tuple(Priority(level) for level in priorities)
+    except ValueError:
+        raise MetainfoError("saved state has an unknown priority") from None
+    left = _list(saved.get(b"left", []))
+    homes = [home for home in left if isinstance(home, dict)]
+    names = _decode_names(saved.get(b"names", []), info)
+    return {
+        "names": names,
+        "left": tuple(
+            Home(_folder(home.get(b"folder")), _decode_names(home.get(b"names", []), info)) for home in homes
+        ),
+        "wishes": Wishes(wanted, bool(saved.get(b"sequential")), bool(saved.get(b"first and last"))),
+        "goals": _decode_goals(saved.get(b"goals")),
+        "seeded": float(_number(saved, b"seeded")) if b"seeded" in saved else 0.0,
+    }
+
+
+def _decode_names(value: bencode.Value, info: Info | None) -> tuple[tuple[int, PurePosixPath], ...]:
+    """Names that are as safe as when they were given; MetainfoError for any other."""
+    names = []
+    for item in _list(value):
+        match item:
+            case [int(file), bytes(path)]:
+                names.append((file, PurePosixPath(os.fsdecode(path))))
+            case _:
+                raise MetainfoError("saved state has a name that is none")
+    if names and info is None:
+        raise MetainfoError("saved state names files that are not known")
+    if info is not None and names:
+        try:
+            paths = renamed(safe_paths(info), dict(names))
+        except IndexError:
+            raise MetainfoError("saved state names a file that there is not") from None
+        if any(paths[file] != path for file, path in names):
+            raise MetainfoError("saved state has a name that is not safe")
+    return tuple(names)
+
+
+def _decode_goals(value: bencode.Value | None) -> Goals | None:
+    if not isinstance(value, dict):
+        return None
+    ratio, seed_time, idle = (
+        _number(value, key) / FRACTION if key in value else None for key in (b"ratio", b"seed time", b"idle")
+    )
+    return Goals(ratio, seed_time, idle)
+
+
+def _list(value: bencode.Value) -> list[bencode.Value]:
+    if not isinstance(value, list):
+        raise MetainfoError("saved state has no list where one is to be")
+    return value
+
+
+def _folder(value: bencode.Value | None) -> Path:
+    if not isinstance(value, bytes) or not value or b"\0" in value:
+        raise MetainfoError("saved state has no folder where one is to be")
+    return Path(os.fsdecode(value))
 
 
 def _number(saved: dict[bytes, bencode.Value], key: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bittwist.session.lifecycle import State
+from bittwist.swarm.rate import Rate
 
 
 @dataclass(slots=True)
@@ -15,6 +16,22 @@ class Tally:
     uploaded: int = 0
     wasted: int = 0
     failed_pieces: int = 0
+
+
+class Pace:
+    """How fast the amounts of a tally grow."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.download_rate, self.upload_rate = Rate(), Rate()
+        self._tally = tally
+        self._counted = (tally.downloaded, tally.uploaded)
+
+    def count(self, now: float) -> None:
+        """What moved since the last count makes the rates."""
+        downloaded, uploaded = self._counted
+        self._counted = (self._tally.downloaded, self._tally.uploaded)
+        self.download_rate.add(self._tally.downloaded - downloaded, now)
+        self.upload_rate.add(self._tally.uploaded - uploaded, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +55,9 @@ class PeerStatistics:
 class TorrentStatistics:
     """Amounts in bytes, rates in bytes/s; `total` and `done` are 0 until the metadata is known.
 
-    `done` counts verified pieces, `downloaded` and `uploaded` payload since the torrent was added,
-    `wasted` payload that was not asked for or came twice, `failed_pieces` hashes that did not match.
+    `done` counts verified pieces, `skipped` those that are neither here nor wanted, `downloaded` and
+    `uploaded` payload since the torrent was added, `wasted` payload that was not asked for or came twice,
+    `failed_pieces` hashes that did not match.
     """
 
     state: State
@@ -59,10 +77,12 @@ class TorrentStatistics:
     seeds: int
     known_peers: int
     web_seeds: int = 0  # that are being fetched from
+    skipped: int = 0
 
     @property
     def complete(self) -> bool:
-        return self.num_pieces > 0 and self.pieces_done == self.num_pieces
+        """Whether all that is wanted is here."""
+        return self.num_pieces > 0 and self.done + self.skipped == self.total
 
     @property
     def ratio(self) -> float:
@@ -74,4 +94,4 @@ class TorrentStatistics:
         """How long at the rate of now; None while nothing arrives."""
         if self.download_rate <= 0 or not self.total:
             return None
-        return (self.total - self.done) / self.download_rate
+        return (self.total - self.skipped - self.done) / self.download_rate

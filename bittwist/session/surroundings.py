@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from bittwist.discovery.announcer import Announcer
@@ -15,7 +16,9 @@ from bittwist.discovery.lsd import LocalDiscovery
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.net.http import HttpClient
+from bittwist.net.policy import Permit
 from bittwist.peer.connector import Connector
+from bittwist.session.home import Home
 from bittwist.session.observe import Happening
 from bittwist.session.peers import Limits
 from bittwist.session.settings import SessionSettings
@@ -43,12 +46,13 @@ class Surroundings:
     version: str
     limits: Limits
     throttling: Throttling
+    refusal: Permit
     next_key: Callable[[], int]
     port: Callable[[], int]
     announcer: Callable[[Torrent, Finding], Announcer]
     local: LocalDiscovery
     own_hosts: OwnHosts
-    storage: Callable[[Path, Info], IStorage]
+    storage: Callable[[Home, Info], IStorage]
     journal: Callable[[InfoHash], Path | None]
     publish: Callable[[Happening], None]
-    changed: Callable[[Torrent], None]
+    changed: Callable[[Torrent], Deferred[None]]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from bittwist.address import Address
 from bittwist.discovery.announcer import TrackerStatus
@@ -14,43 +14,64 @@ from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.metainfo.urls import tracker_urls
+from bittwist.net.policy import Permit
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
 from bittwist.session.course import Course
 from bittwist.session.dialing import Dialing
+from bittwist.session.fileverbs import FileVerbs
 from bittwist.session.finding import Finding, SourceStatus, with_tracker, without_tracker
 from bittwist.session.lifecycle import State
 from bittwist.session.limits import TorrentLimits
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
+from bittwist.session.rules import Goals, Seeding
 from bittwist.session.state import SavedTorrent
-from bittwist.session.statistics import PeerStatistics, Tally, TorrentStatistics
+from bittwist.session.statistics import Pace, PeerStatistics, Tally, TorrentStatistics
 from bittwist.session.surroundings import Surroundings
+from bittwist.session.wanted import Wanted
 from bittwist.session.webseeds import WebSeeds, WebSeedStatus, with_web_seed, without_web_seed
+from bittwist.storage.interfaces import IStorage
 from bittwist.swarm.candidates import Candidates
-from bittwist.swarm.rate import Rate
+from bittwist.swarm.priorities import Priority, selected
+
+Choose = Callable[
+    [Info], Mapping[int, Priority]
+]  # what is wanted of a torrent, as soon as its files are known
 
 ONLY_V2 = "this torrent has only a v2 form, which cannot be traded yet"
 LEFT_UNKNOWN = 16384  # told to trackers before the metadata is known: not 0, which would mean a seed
 
 
-class Torrent:
+class Torrent(FileVerbs):
     """Made and owned by a Session; methods that return a Deferred start whether awaited or not."""
 
-    def __init__(self, around: Surroundings, saved: SavedTorrent, *, force: bool = False) -> None:
+    _log = Logger()
+
+    def __init__(
+        self,
+        around: Surroundings,
+        saved: SavedTorrent,
+        *,
+        force: bool = False,
+        choose: Choose | None = None,
+    ) -> None:
         self.info_hash = saved.info_hash
-        self.save_path = Path(saved.save_path)
         self.added_at = saved.added_at
         self.source: Metainfo | Magnet = saved.source
         self.tally = Tally(downloaded=saved.downloaded, uploaded=saved.uploaded)
         self.force = force
         self._around = around
-        self._wanted = saved.running
-        self._gone = False  # the session has let go of it
+        self.running = saved.running  # whether it is to run, if nothing keeps it from that
+        self._choose = choose
+        self._selected: tuple[range, ...] = ()  # files that the magnet link names, once their names have come
+        self.gone = False  # the session has let go of it
         self._announced_from = (0, 0)  # the tally when trackers were told of a start
-        self._counted = (saved.downloaded, saved.uploaded)
-        self._download_rate, self._upload_rate = Rate(), Rate()
+        self._pace = Pace(self.tally)
+        self._own_goals = saved.goals
+        self._seeding = Seeding(saved.seeded)
+        self._wanted = Wanted(around, self, saved.home, saved.left, saved.wishes)
         self._metadata: Condition[Torrent] = Condition(around.clock)
         self._complete: Condition[Torrent] = Condition(around.clock)
         self._stopped: Condition[Torrent] = Condition(around.clock)
@@ -61,7 +82,12 @@ class Torrent:
         )
         self._peers = Peers(around, self._candidates, around.own_hosts)
         self._dialing = Dialing(
-            around.clock, around.connector, self.info_hash, self._candidates, self._peers_wanted
+            around.clock,
+            around.connector,
+            self.info_hash,
+            self._candidates,
+            self._peers_wanted,
+            around.refusal,
         )
         self._peers.wants_peers = self._dialing.dial
         self._finding = Finding(
@@ -79,6 +105,7 @@ class Torrent:
         if isinstance(saved.source, Metainfo):
             self._web_seeds.add(saved.source.http_seeds, by_piece=True)
         self._course = Course(around, self, self._peers, self._dialing, self._finding, self._web_seeds)
+        self._wanted.life = self._course
         if isinstance(saved.source, Metainfo):
             self._know(saved.source.info)
 
@@ -121,7 +148,7 @@ class Torrent:
     @property
     def left(self) -> int:
         """Bytes not verified yet, as trackers are told."""
-        return self.info.total_size - self._course.progress[1] if self.info is not None else LEFT_UNKNOWN
+        return self.info.total_size - self._course.progress.done if self.info is not None else LEFT_UNKNOWN
 
     @property
     def announced(self) -> tuple[int, int]:
@@ -134,7 +161,7 @@ class Torrent:
         return self._metadata.wait()
 
     def when_complete(self) -> Deferred[Torrent]:
-        """Fires when every piece is verified and kept; fails when the torrent fails or is removed."""
+        """Fires when all that is wanted is verified and kept; fails when the torrent fails or is removed."""
         return self._complete.wait()
 
     def when_stopped(self) -> Deferred[Torrent]:
@@ -143,27 +170,27 @@ class Torrent:
 
     def statistics(self) -> TorrentStatistics:
         now = self._around.clock.seconds()
-        self._count(now)
-        info = self.info
-        pieces_done, bytes_done = self._course.progress
+        self._pace.count(now)
+        info, progress = self.info, self._course.progress
         return TorrentStatistics(
             state=self.state,
             reason=self.reason,
             name=self.name,
             total=info.total_size if info is not None else 0,
-            done=bytes_done,
+            done=progress.done,
             num_pieces=info.geometry.num_pieces if info is not None else 0,
-            pieces_done=pieces_done,
+            pieces_done=progress.pieces,
             downloaded=self.tally.downloaded,
             uploaded=self.tally.uploaded,
             wasted=self.tally.wasted,
             failed_pieces=self.tally.failed_pieces,
-            download_rate=self._download_rate.per_second(now),
-            upload_rate=self._upload_rate.per_second(now),
+            download_rate=self._pace.download_rate.per_second(now),
+            upload_rate=self._pace.upload_rate.per_second(now),
             peers=len(self._peers),
             seeds=self._peers.seeds,
             known_peers=len(self._candidates),
             web_seeds=self._web_seeds.working,
+            skipped=progress.skipped,
         )
 
     def peers(self) -> tuple[PeerStatistics, ...]:
@@ -191,35 +218,54 @@ class Torrent:
         return SavedTorrent(
             self.source,
             str(self.save_path),
-            self._wanted,
+            self.running,
             tally.uploaded,
             tally.downloaded,
             self.added_at,
             self.limits,
+            self.home.names,
+            self._wanted.left,
+            self.wishes,
+            self._own_goals,
+            self._seeding.seeded,
         )
+
+    def save(self) -> Deferred[None]:
+        """Have what has changed remembered; fires when it is, or could not be, which is logged."""
+        return self._around.changed(self)
 
     @property
     def limits(self) -> TorrentLimits:
         """Its own rates, as `set_limits` set them."""
         return self._around.throttling.limits_of(self.info_hash.short)
 
+    @property
+    def goals(self) -> Goals:
+        """When it has seeded enough: its own goals, or else those of the settings."""
+        return self._own_goals if self._own_goals is not None else self._around.settings().goals
+
+    def set_goals(self, goals: Goals | None) -> None:
+        """Stop seeding when one of them is reached; None for those of the settings."""
+        self._own_goals = goals
+        self._around.changed(self)
+
     # What can be asked for; each verb does nothing in a state that it does not fit
 
     def start(self) -> None:
         """Check what is there, then download or seed; once more if it failed. SessionError once removed."""
-        if self._gone:
+        if self.gone:
             raise SessionError(f"{self.name} was removed")
-        self._wanted = True
+        self.running = True
         self._course.start()
 
     def retry(self) -> None:
         """Try a failed or waiting torrent again, now."""
-        if not self._gone:
+        if not self.gone:
             self._course.retry()
 
     def stop(self) -> Deferred[None]:
         """Fires when peers are gone, trackers are told and everything is on disk."""
-        self._wanted = False
+        self.running = False
         self._around.changed(self)
         return self._course.stop()
 
@@ -234,12 +280,19 @@ class Torrent:
 
     def remove(self) -> Deferred[None]:
         """Stop for good; for the session. Whoever waits for the torrent is told."""
-        self._gone = True
+        self.gone = True
         self._lane.close()
         error = SessionError(f"{self.name} was removed")
         self._metadata.miss(error)
         self._complete.miss(error)
-        return self._course.stop()
+        return Deferred.fromCoroutine(self._remove())
+
+    async def _remove(self) -> None:
+        await self._course.stop()
+        try:
+            await self._wanted.forget()
+        except StorageError as error:
+            self._log.warn("What was kept of skipped files stays: {why}", why=error)
 
     def recheck(self) -> None:
         """Hash every piece anew, whatever is remembered of them: now, or when it is started."""
@@ -290,6 +343,10 @@ class Torrent:
         self._web_seeds.remove(url)
         self._around.changed(self)
 
+    def part_from(self, refusal: Permit) -> None:
+        """Close the connections with those whom `refusal` has something against now."""
+        self._peers.part_from(refusal)
+
     def conversation(self) -> Conversation | None:
         """For a connection about to be shaken hands on; None while no peer can be met."""
         return self._peers.conversation() if self._course.meets_peers else None
@@ -310,13 +367,27 @@ class Torrent:
 
     # What the course of its life tells it
 
+    @property
+    def unsettled(self) -> bool:
+        return bool(self._wanted.left)
+
+    def bringing(self, storage: IStorage) -> Iterator[int]:
+        return self._wanted.bringing(storage)
+
+    def settled(self) -> None:
+        self._wanted.settled()
+
     def entered(self, state: State) -> None:
+        self._wanted.entered(state, self.reason)
+        self._seeding.stopped()
         self._around.publish(observe.StateChanged(self.info_hash, state, self.reason))
         match state:
             case State.METADATA | State.CHECKING:
                 self._stopped.reset()
                 self._complete.reset()
                 self._announced_from = (self.tally.uploaded, self.tally.downloaded)
+            case State.DOWNLOADING:
+                self._complete.reset()
             case State.SEEDING:
                 self._complete.meet(self)
             case State.FAILED:
@@ -328,7 +399,15 @@ class Torrent:
         self._around.changed(self)
 
     def tick(self, now: float) -> None:
-        self._count(now)
+        self._pace.count(now)
+        if self.state is State.SEEDING:
+            self._seeding.tick(now, self.tally.uploaded)
+            progress, seeding = self._course.progress, self._seeding
+            ratio = self.tally.uploaded / max(1, progress.done)
+            reached = self.goals.reached(ratio=ratio, seeded=seeding.seeded, idle=seeding.idle)
+            if reached is not None:
+                self._around.publish(observe.GoalReached(self.info_hash, reached))
+                self.stop()
 
     def metadata_fetch(self) -> MetadataFetch:
         return MetadataFetch(
@@ -339,28 +418,34 @@ class Torrent:
         if self.state is State.STOPPED:
             self._stopped.meet(self)
 
-    def _count(self, now: float) -> None:
-        """What moved since the last count makes the rates."""
-        downloaded, uploaded = self._counted
-        self._counted = (self.tally.downloaded, self.tally.uploaded)
-        self._download_rate.add(self.tally.downloaded - downloaded, now)
-        self._upload_rate.add(self.tally.uploaded - uploaded, now)
-
     def _peers_wanted(self) -> int:
         return self._around.settings().dial_below - len(self._peers)
 
     # What its parts tell it
 
     def _know(self, info: Info) -> None:
+        self._select(info)
         self._peers.know(info.geometry, info.raw)
         self._finding.learned()
         self._metadata.meet(self)
+
+    def _select(self, info: Info) -> None:
+        """What is wanted of it from the beginning: what the user chooses, or the link (BEP 53)."""
+        priorities: Mapping[int, Priority] = {}
+        if self._choose is not None:
+            choose, self._choose = self._choose, None
+            priorities = choose(info)
+        elif self._selected:
+            priorities = selected(self._selected, len(info.files))
+        if priorities:
+            self._wanted.wishes = self.wishes.changed(priorities, len(info.files))
 
     def _metadata_arrived(self, info: Info) -> None:
         assert isinstance(self.source, Magnet)
         if not info.is_v1:
             self._course.broke(ONLY_V2)
             return
+        self._selected = self.source.select_only
         self.source = Metainfo.from_info(info, trackers=self.tracker_tiers, web_seeds=self.source.web_seeds)
         self._around.publish(observe.MetadataReceived(self.info_hash))
         self._know(info)

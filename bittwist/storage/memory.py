@@ -87,7 +87,7 @@ class MemoryStorage:
 
     def _is_here(self, file: int) -> bool:
         if self._absent is None:
-            return self._versions[file] > 0 or not self._geometry.file_sizes[file]
+            return self._versions[file] > 0
         return file not in self._absent
 
     def _fill(self, content: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 
 from bittwist.errors import LocalProtocolError, StorageError
 from bittwist.metainfo.bitfield import Bitfield
@@ -107,12 +107,13 @@ class Store:
     def select(self, skipped: frozenset[int]) -> Deferred[None]:
         """Have all files made but those skipped; fires when they are there, with what was kept of them.
 
-        Nothing is removed. StorageError or DiskFull if one cannot be made. Before `start` it only notes it.
+        Nothing is removed. StorageError or DiskFull if one cannot be made. Only when started; before that,
+        set `skipped`.
         """
-        self.skipped = skipped
         recording = self._recording
         if recording is None:
-            return succeed(None)
+            return fail(self._not_open())
+        self.skipped = skipped
 
         def made(_result: None) -> Deferred[None]:
             self.laid_out = skipped

@@ -89,6 +89,10 @@ class Picker:
         self._holdings.prioritise(levels, sequential, {*flight.active, *flight.verifying, *self._reserved})
         self._forget_parked()
 
+    def wants(self, index: int) -> bool:
+        """Whether the piece is wanted, here or not."""
+        return self._holdings.wants(index)
+
     @property
     def wanted_left(self) -> int:
         """How many wanted pieces we do not have yet, those in flight among them."""

@@ -77,6 +77,11 @@ def in_state(state):
         swarm.network.advance(1)
     if state is State.STOPPED:
         swarm.network.result_of(subject.stop())
+    if state is State.MOVING:
+        swarm.pool = SlowPool()
+        swarm.network.host("10.0.0.2").getThreadPool = lambda: swarm.pool
+        subject._wanted.left = (subject.home,)
+        subject._course.move()  # goes on when its content is closed, in the pool
     return swarm, subject
 
 

@@ -15,6 +15,7 @@ PATHS = {
     State.SEEDING: ["started", "checked_complete"],
     State.WAITING: ["started", "checked_incomplete", "disk_filled"],
     State.FAILED: ["started", "broke"],
+    State.MOVING: ["started", "checked_incomplete", "move_asked"],
 }
 
 

@@ -1,0 +1,284 @@
+"""What the user wants of a torrent's files: which, in what order, under which names and in which folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+
+from bittwist.errors import SessionError, StorageError
+from bittwist.metainfo.info import Info
+from bittwist.metainfo.infohash import InfoHash
+from bittwist.session.content import Content, Progress
+from bittwist.session.home import Home
+from bittwist.session.lifecycle import State
+from bittwist.storage.disk import Disk
+from bittwist.storage.interfaces import IStorage
+from bittwist.storage.recovery import check_place
+from bittwist.storage.relocate import IN_THE_WAY
+from bittwist.storage.resume import Journal
+from bittwist.swarm.priorities import Priority, Wishes
+
+NOT_KNOWN = "its files are not known yet"
+BUSY = (State.CHECKING, State.MOVING)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """One file: its path below the save folder, its bytes and how many of them are verified."""
+
+    path: PurePosixPath
+    size: int
+    done: int
+    priority: Priority
+
+
+class Around(Protocol):
+    """What is needed of the session's surroundings."""
+
+    @property
+    def clock(self) -> IReactorTime: ...
+    @property
+    def disk(self) -> Disk: ...
+    @property
+    def storage(self) -> Callable[[Home, Info], IStorage]: ...
+    @property
+    def journal(self) -> Callable[[InfoHash], Path | None]: ...
+
+
+class Subject(Protocol):
+    """The torrent, as its wishes see it."""
+
+    @property
+    def info(self) -> Info | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    def save(self) -> Deferred[None]:
+        """Remember what has changed; fires when it is written, or could not be."""
+        ...
+
+
+class Life(Protocol):
+    """The course of the torrent's life."""
+
+    @property
+    def content(self) -> Content | None: ...
+    @property
+    def exchanging(self) -> bool: ...
+    @property
+    def progress(self) -> Progress: ...
+    def wish(self, wishes: Wishes) -> None: ...
+    def move(self) -> None: ...
+
+
+class Wanted:
+    """Owns the wishes and the home of one torrent, and the homes that files are still to be brought from."""
+
+    life: Life  # set once there is one
+
+    def __init__(
+        self, around: Around, subject: Subject, home: Home, left: tuple[Home, ...], wishes: Wishes
+    ) -> None:
+        self._around = around
+        self._subject = subject
+        self._moving: Deferred[None] | None = None
+        self.home = home
+        self.left = left  # the newest first
+        self.wishes = wishes
+
+    # Which files, and in what order
+
+    @property
+    def info(self) -> Info:
+        info = self._subject.info
+        if info is None:
+            raise SessionError(f"{self._subject.name}: {NOT_KNOWN}")
+        return info
+
+    def files(self) -> tuple[FileStatus, ...]:
+        """Of each file, in the torrent's order; none before they are known."""
+        if self._subject.info is None:
+            return ()
+        info = self.info
+        done = self._bytes_done()
+        return tuple(
+            FileStatus(path, entry.size, done[file], self.wishes.of(file))
+            for file, (path, entry) in enumerate(zip(self.home.paths(info), info.files))
+        )
+
+    def _bytes_done(self) -> list[int]:
+        info, have = self.info, self.life.progress.have
+        geometry = info.geometry
+        done = [0] * len(info.files)
+        if have is None:
+            return done
+        bits, width = have.as_int(), (have.num_pieces + 7) // 8 * 8
+        for file, size in enumerate(geometry.file_sizes):
+            pieces = geometry.pieces_of_file(file)
+            if not pieces:
+                continue
+            within = bits >> (width - pieces.stop) & ((1 << len(pieces)) - 1)
+            begin, end = geometry.file_start(file), geometry.file_start(file) + size
+            done[file] = within.bit_count() * geometry.piece_length
+            if pieces[0] in have:
+                done[file] -= begin - pieces[0] * geometry.piece_length
+            if pieces[-1] in have:
+                done[file] -= (pieces[-1] + 1) * geometry.piece_length - end
+        return done
+
+    def set_priorities(self, priorities: Mapping[int, Priority]) -> None:
+        self._wish(self.wishes.changed(priorities, len(self.info.files)))
+
+    def set_sequential(self, on: bool) -> None:
+        self._wish(replace(self.wishes, sequential=on))
+
+    def set_first_and_last(self, on: bool) -> None:
+        self._wish(replace(self.wishes, first_and_last=on))
+
+    def _wish(self, wishes: Wishes) -> None:
+        if wishes != self.wishes:
+            self.wishes = wishes
+            self._subject.save()
+            self.life.wish(wishes)
+
+    def set_deadline(self, piece: int, seconds: float) -> None:
+        if not 0 <= piece < self.info.geometry.num_pieces:
+            raise IndexError(piece)
+        if self.life.content is not None and self.life.exchanging:
+            self.life.content.downloads.set_deadline(piece, self._around.clock.seconds() + seconds)
+
+    def clear_deadlines(self) -> None:
+        if self.life.content is not None and self.life.exchanging:
+            self.life.content.downloads.clear_deadlines()
+
+    # Under which names, and where
+
+    def rename_file(self, file: int, path: str) -> Deferred[PurePosixPath]:
+        return Deferred.fromCoroutine(self._rename(file, path))
+
+    async def _rename(self, file: int, path: str) -> PurePosixPath:
+        info, before = self.info, self.home
+        if self._subject.state in BUSY or self.left:
+            raise SessionError(f"{self._subject.name}: it is being checked or moved")
+        home = before.with_names({file: PurePosixPath(path)}, info)
+        new = dict(home.names)[file]
+        if new == before.paths(info)[file]:
+            return new
+        # Remembered first: whatever happens now, the file is looked for under both names.
+        self.home, self.left = home, (before,)
+        await self._subject.save()
+        try:
+            if self._subject.state not in BUSY:  # else it is brought with all others
+                await self._rename_on_disk(before, file, new)
+        except StorageError:
+            if self._subject.state not in BUSY:
+                self.home = before
+            raise
+        finally:
+            if self._subject.state not in BUSY:
+                self.left = ()
+                self._subject.save()
+        return new
+
+    def _rename_on_disk(self, before: Home, file: int, new: PurePosixPath) -> Deferred[None]:
+        if self.life.content is not None and self.life.exchanging:
+            return self.life.content.rename(file, new)
+        storage = self._around.storage(before, self.info)
+
+        def rename() -> None:
+            if storage.place() is not None:
+                storage.rename(file, new)
+                storage.close()
+
+        return self._around.disk.lane().submit(rename)
+
+    def move(self, folder: Path) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._move(folder))
+
+    async def _move(self, folder: Path) -> None:
+        if self._moving is not None or self._subject.state is State.MOVING:
+            raise SessionError(f"{self._subject.name}: it is being moved already")
+        before = self.home
+        if self._subject.info is None:
+            self.home = replace(before, folder=folder)
+            await self._subject.save()
+            return
+        moving: Deferred[None] = Deferred()
+        self._moving = moving
+        try:
+            target = replace(before, folder=folder)
+            if await self._around.disk.lane().submit(lambda: self._is_home(target)):
+                self._moving = None
+                self.home = target  # the same folder, by another way
+                self._subject.save()
+                return
+        except BaseException:
+            self._moving = None
+            raise
+        others = tuple(home for home in self.left if home.folder != folder)
+        self.home, self.left = target, (before, *others)
+        # Remembered first: whatever happens now, the files are looked for in both places.
+        await self._subject.save()
+        self.life.move()
+        await moving
+
+    def _is_home(self, home: Home) -> bool:
+        """In a disk thread: whether that is where the files are now; StorageError if others are there."""
+        target = self._around.storage(home, self.info)
+        place = target.place()
+        if place is not None and place == self._around.storage(self.home, self.info).place():
+            return True
+        if any(other.folder == home.folder for other in self.left):
+            return False  # what is there is of this torrent, and was not brought yet
+        for path, stamp in zip(home.paths(self.info), target.stamps()):
+            if stamp is not None:
+                raise StorageError(str(home.folder / path), IN_THE_WAY)
+        return False
+
+    def bringing(self, storage: IStorage) -> Iterator[int]:
+        """The steps that bring all files here, each a moment's work for a disk thread."""
+        info = self.info
+        sources = [(home.folder, home.paths(info), self._around.storage(home, info)) for home in self.left]
+        journal = self._around.journal(info.info_hash)
+
+        def steps() -> Iterator[int]:
+            for folder, paths, _ in sources:
+                yield from storage.take_over(folder, paths)
+            yield 0
+            journaled = Journal(journal).read(info) if journal is not None else None
+            stamps = storage.stamps()
+            if journaled is not None and any(was and not now for was, now in zip(journaled.begun, stamps)):
+                # Deleted by the user, or on a drive that is not there (SECURITY.md F3)?
+                folder, _, source = sources[0]
+                check_place(str(folder), journaled, source.place(), stamps)
+
+        return steps()
+
+    def settled(self) -> None:
+        """All files are at home."""
+        self.left = ()
+        self._subject.save()
+        if self._moving is not None:
+            moving, self._moving = self._moving, None
+            self._around.clock.callLater(0, moving.callback, None)
+
+    def entered(self, state: State, reason: str) -> None:
+        """The torrent is in another state: if it was to move, that came to nothing."""
+        if self._moving is not None and self.left and state is not State.MOVING:
+            moving, self._moving = self._moving, None
+            why = reason or "it was stopped before it had moved"
+            error = SessionError(f"{self._subject.name}: {why}")
+            self._around.clock.callLater(0, moving.errback, error)
+
+    def forget(self) -> Deferred[None]:
+        """Remove what is kept of files that are not wanted, the torrent being given up; the files stay."""
+        if self._subject.info is None:
+            return succeed(None)
+        storage = self._around.storage(self.home, self.info)
+        return self._around.disk.lane().submit(storage.forget)
