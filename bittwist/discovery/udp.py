@@ -226,6 +226,7 @@ class UdpTracker:
     async def _addresses(self) -> list[Address]:
         found = [Address(host, self._port) for host in (await self._network.resolve(self._host))]
         usable = [address for address in found[:MAX_ADDRESSES] if _may_ask(address.host)]
+        usable = [address for address in usable if self._network.refusal(address.host) is None]
         if found and not usable:
             raise NetworkError(self._host, f"{found[0].host} is not an address to ask")
         usable.sort(key=lambda address: address != self._answered)

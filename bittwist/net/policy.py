@@ -1,7 +1,7 @@
 """The one object through which every dial, listen, UDP port and DNS query goes.
 
-Whoever needs the network is given a `Network`; nobody else opens anything. So far it allows all, and
-dials from one address where that is set. Every failure is a `NetworkError` with a reason to read.
+Whoever needs the network is given a `Network`; nobody else opens anything. It dials whom its `refusal` has
+nothing against, from one address where that is set. Every failure is a `NetworkError` with a reason to read.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ Permit = Callable[[str], str | None]
 """Given an IP address about to be dialed: None to allow it, else why not."""
 
 
+def allow_all(host: str) -> str | None:
+    """The `Permit` that allows every address."""
+    return None
+
+
 class NetworkReactor(Protocol):
     """What a `Network` needs of its reactor; a simulated host is one as well."""
 
@@ -95,15 +100,25 @@ class NetworkSettings:
 class Network:
     """Dials, listens and looks up names on one reactor, and turns every failure into a `NetworkError`."""
 
-    def __init__(self, reactor: NetworkReactor, settings: NetworkSettings = NetworkSettings()) -> None:
+    def __init__(
+        self,
+        reactor: NetworkReactor,
+        settings: NetworkSettings = NetworkSettings(),
+        refusal: Permit = allow_all,
+    ) -> None:
+        """`refusal` is asked about every address before it is dialed; who sends datagrams asks it, too."""
         self._reactor = reactor
         self.settings = settings
+        self.refusal = refusal
 
     def dial(
         self, address: Address, factory: IProtocolFactory, *, timeout: float | None = None
     ) -> Deferred[IProtocol]:
         """Connect to `address`; cancelling gives the attempt up."""
         target = str(address)
+        refusal = self.refusal(address.host)
+        if refusal is not None:
+            return fail(NetworkError(target, refusal))
         bind = self.settings.bind
         if bind is not None and (":" in bind) != address.is_ipv6:
             family = "IPv6" if address.is_ipv6 else "IPv4"

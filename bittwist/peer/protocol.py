@@ -21,6 +21,7 @@ from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.net import bulk
 from bittwist.net.bulk import Bulk
+from bittwist.net.policy import Permit, allow_all
 from bittwist.net.throttle import Allowances, no_limits
 from bittwist.peer.callbacks import Callbacks, Lookup
 from bittwist.peer.patience import Patience
@@ -346,13 +347,16 @@ class PeerFactory(Factory):
         *,
         settings: PeerSettings = DEFAULTS,
         allowances: Callable[[str], Allowances] = no_limits,
+        refusal: Permit = allow_all,
     ) -> None:
-        """`lookup` says who takes a peer of a torrent; None refuses it. `allowances` are those of a host."""
+        """`lookup` says who takes a peer of a torrent; None refuses it. `allowances` are those of a host.
+        Whom `refusal` has something against cannot connect; whom we dial is the network's business."""
         self.reactor = reactor
         self.peer_id = peer_id
         self.lookup = lookup
         self.settings = settings
         self.allowances = allowances
+        self.refusal = refusal
         self._handshaking: dict[PeerProtocol, None] = {}  # incoming ones, oldest first
 
     def handshake(self, info_hash: InfoHash) -> Handshake:
@@ -360,7 +364,9 @@ class PeerFactory(Factory):
         return Handshake(info_hash.short, self.peer_id, self.settings.reserved)
 
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
-        """For a connection from outside."""
+        """For a connection from outside; None closes it."""
+        if addr is not None and self.refusal(address_of(addr).host) is not None:
+            return None
         return PeerProtocol(self, None, None)
 
     def outgoing(self, info_hash: InfoHash) -> IProtocolFactory:

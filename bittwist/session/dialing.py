@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from bittwist.address import Address
 from bittwist.errors import BitTwistError, OwnConnection, SessionError
 from bittwist.metainfo.infohash import InfoHash
+from bittwist.net.policy import Permit, allow_all
 from bittwist.peer.connector import Connector
 from bittwist.peer.protocol import PeerProtocol
 from bittwist.swarm.candidates import Candidates
@@ -32,12 +33,15 @@ class Dialing:
         info_hash: InfoHash,
         candidates: Candidates,
         wanted: Callable[[], int],
+        refusal: Permit = allow_all,
     ) -> None:
+        """`wanted` says how many peers are missing; whom `refusal` has something against is no candidate."""
         self._clock = clock
         self._connector = connector
         self._info_hash = info_hash
         self._candidates = candidates
         self._wanted = wanted
+        self._refusal = refusal
         self._dials: dict[Address, Deferred[PeerProtocol]] = {}
         self._running = False
 
@@ -48,7 +52,11 @@ class Dialing:
     def found(self, addresses: Iterable[Address], source: str, detail: str = "") -> int:
         """Dial these too; how many of them are new and kept."""
         now = self._clock.seconds()
-        new = sum(self._candidates.add(address, source, now, detail) for address in addresses)
+        new = sum(
+            self._candidates.add(address, source, now, detail)
+            for address in addresses
+            if self._refusal(address.host) is None
+        )
         self.dial()
         return new
 

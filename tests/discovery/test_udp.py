@@ -61,9 +61,13 @@ class FakeNetwork:
         self.heard = []
         self.ports = []
         self.silent = set()
+        self.filtered = set()
         self.unreachable = None
         self.reply = self.honest
         self._ids = count(1)
+
+    def refusal(self, host):
+        return "filtered" if host in self.filtered else None
 
     def resolve(self, name):
         return succeed(self.hosts)
@@ -258,6 +262,12 @@ class UdpTrackerTests(SynchronousTestCase):
         for host in ("224.0.0.1", "0.0.0.0", "169.254.169.254", "ff02::1"):
             self.failureResultOf(self.client(host).announce(REQUEST), NetworkError)
             self.assertEqual(self.network.heard, [])
+
+    def test_a_tracker_on_the_filter_list_is_not_asked(self):
+        client = self.client()
+        self.network.filtered = set(self.network.hosts)
+        self.failureResultOf(client.announce(REQUEST), NetworkError)
+        self.assertEqual(self.network.heard, [])
 
     def test_urls_that_are_no_udp_trackers_are_refused_for_good(self):
         self.client()
