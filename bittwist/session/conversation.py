@@ -64,6 +64,7 @@ class Conversation:
         self.dialed: list[Address] = []  # the candidates that lead here, not to be dialed meanwhile
         self.metadata_given = Given()
         self.restated = 0  # how often it said anew what it has
+        self.had = 0  # how many pieces, when it last did
         self.withdrawn: list[int] = []  # pieces it has said in this turn that it has no longer
         self.allowed_fast: set[int] = set()
         self.knows: Collection[int] | None = None  # pieces it was told that we have; None: of all

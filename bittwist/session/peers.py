@@ -31,7 +31,8 @@ from bittwist.wire.ut_metadata import MetadataRequest
 
 SEEDS_APART = 3600.0  # seconds until a seed is dialed by a seed again: it may be one no longer
 AGAIN_AFTER = 1.0  # seconds until a peer is dialed again that we parted from for other reasons
-MAX_RESTATED = 16  # bitfields of one peer, and one a second: aria2 sends them in place of many Haves
+MAX_RESTATED = 16  # bitfields of one peer, and one a second, besides those that take the place of many Haves
+HAVE_SIZE, BITFIELD_HEAD = 9, 5  # bytes of a Have, and of a bitfield message beside its bits
 
 
 class BothSeeds(SessionError):
@@ -369,7 +370,12 @@ class Peers:
             self._downloads.joined(talk, talk.has)
 
     def _restated(self, talk: Conversation) -> bool:
-        """It says anew what it has; whether it may."""
+        """It says anew what it has; whether it may. In place of Haves that would be longer it always may."""
+        assert talk.has is not None
+        gained = talk.has.count - talk.had
+        talk.had = talk.has.count
+        if gained * HAVE_SIZE > BITFIELD_HEAD + talk.has.num_pieces // 8:
+            return True
         talk.restated += 1
         if talk.restated > MAX_RESTATED + self._clock.seconds() - talk.connected_at:
             talk.close(RemoteProtocolError("too many bitfields"))

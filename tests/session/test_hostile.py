@@ -370,6 +370,16 @@ class BitfieldTests(SynchronousTestCase):
         self.assertEqual(swarm.data("10.0.0.1", METAINFO.info), DATA)
         self.ends(swarm, peer, port)
 
+    def test_bitfields_in_place_of_haves_are_heard_however_many_they_are(self):
+        """As aria2 sends them when it is fast."""
+        num_pieces = METAINFO.info.geometry.num_pieces
+        growing = b"".join(speech.bitfield(range(count), num_pieces) for count in range(1, num_pieces))
+        swarm, fetching, peer, port = self.fetch_from(Conduct(HASH), lambda peer: peer.send(growing))
+        swarm.network.advance(0.5)
+        self.assertIsNone(peer.lost)
+        self.assertEqual(fetching.peers()[0].progress, (num_pieces - 1) / num_pieces)
+        self.ends(swarm, peer, port)
+
     def test_a_flood_of_bitfields_ends_the_connection(self):
         none = speech.bitfield([], METAINFO.info.geometry.num_pieces)
         some = speech.bitfield([1], METAINFO.info.geometry.num_pieces)

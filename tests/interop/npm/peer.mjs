@@ -24,7 +24,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   process.on(signal, () => client.destroy(() => process.exit(0)))
 }
 client.on('listening', () => say({ event: 'listening', port: client.torrentPort }))
-const added = client.add(readFileSync(torrent), { path: folder })
+const added = client.add(torrent.startsWith('magnet:') ? torrent : readFileSync(torrent), { path: folder })
 added.on('error', fail)
 added.on('warning', warning => say({ event: 'warning', reason: String(warning) }))
 added.on('wire', (wire, address) => say({ event: 'peer', address, type: wire.type }))
