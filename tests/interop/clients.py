@@ -108,6 +108,16 @@ class Lonely(Bittwist):
         return [*super().command(role, torrent, folder), "--no-pex", "--no-lsd"]
 
 
+class Once(Lonely):
+    """It ends when its download is complete."""
+
+    stays = False
+
+    def wait(self, timeout: float) -> None:
+        super().wait(timeout)
+        assert self.running.wait(timeout) == 0, self.running.output
+
+
 class Libtorrent(Talking):
     name = "libtorrent"
     needs = ("libtorrent",)

@@ -15,7 +15,7 @@ from _pytest.mark import ParameterSet
 
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
-from tests.interop.clients import BittwistTracker, Lonely, Opentracker
+from tests.interop.clients import BittwistTracker, Lonely, Once, Opentracker
 from tests.interop.content import single_file
 from tests.interop.hosts import Host, Program
 from tests.interop.shared import ENOUGH, Shared
@@ -27,12 +27,6 @@ pytestmark = pytest.mark.needs("nsenter", "unshare", "ip", "root")
 
 def named(kind: type[Opentracker] | type[BittwistTracker]) -> ParameterSet:
     return pytest.param(kind, id=kind.name, marks=pytest.mark.needs(*kind.needs))
-
-
-class Once(Lonely):
-    """It ends when it is complete."""
-
-    stays = False
 
 
 def used(program: Program) -> dict[tuple[object, object], int]:
