@@ -96,6 +96,7 @@ class Downloads:
         self._resting: dict[int, float] = {}  # until when
         self._running = False
         self._tally = tally
+        self.most_outstanding: int | None = None  # blocks of all sources together; None for no limit
 
     @property
     def finished(self) -> bool:
@@ -168,6 +169,11 @@ class Downloads:
         if not self._picker.has(index):
             self.review(source)
 
+    def suggested(self, source: BlockSource, index: int) -> None:
+        """It would rather be asked for this piece (BEP 6)."""
+        if source.key in self._sources:
+            self._picker.suggested(source.key, index)
+
     def have_withdrawn(self, source: BlockSource, has: Bitfield, lost: Sequence[int]) -> None:
         """A source has these pieces no longer, and `has` is what is left: nothing of them will come."""
         self._picker.joined(source.key, has)
@@ -225,11 +231,14 @@ class Downloads:
         if not self._running or askable is False or source.key in self._resting:
             return
         now = self._clock.seconds()
-        room = source.pipeline.room(now)
+        room = allowed = source.pipeline.room(now)
         if room <= 0:
             return
+        if self.most_outstanding is not None:
+            owed = sum(other.pipeline.outstanding for other in self._sources.values())
+            allowed = max(0, min(room, self.most_outstanding - owed))
         only = None if askable is True else askable
-        blocks = self._picker.pick(source.key, room, now=now, only=only)
+        blocks = self._picker.pick(source.key, allowed, now=now, only=only)
         self._drop_forgotten()
         if blocks:
             source.pipeline.requested(blocks, now)

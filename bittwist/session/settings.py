@@ -9,8 +9,8 @@ from typing import Literal
 from bittwist.discovery.announcer import AnnouncerSettings
 from bittwist.discovery.lsd import LsdSettings
 from bittwist.discovery.pex import PexSettings
-from bittwist.net.dual import EVERYWHERE
 from bittwist.net.addressfilter import FilterSettings
+from bittwist.net.dual import EVERYWHERE
 from bittwist.net.http import HttpSettings
 from bittwist.net.policy import NetworkSettings
 from bittwist.peer.connector import HALF_OPEN_LIMIT
@@ -52,6 +52,7 @@ class SessionSettings:
     max_peers_per_host: int = 16  # of one torrent: a household or a machine full of tests, not a crowd of one
     dial_below: int = 40  # peers of a torrent below which more are dialed
     half_open: int = HALF_OPEN_LIMIT  # dials at once
+    suggest: bool = False  # tell peers what was read last (BEP 6): spares a slow disk, not the swarm
     allowed_fast: int = ALLOWED_FAST_PIECES  # pieces a newcomer may fetch while it is choked (BEP 6); 0: none
     magnets_private_until_known: bool = True
     retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for

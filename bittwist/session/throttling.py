@@ -147,6 +147,13 @@ class Throttling:
     def limits_of(self, group: bytes) -> TorrentLimits:
         return self._torrents.get(group, OF_SETTINGS)
 
+    def download_rate(self, group: bytes) -> float | None:
+        """What a torrent can hope for: its own limit, or its part of the session's; None without limits."""
+        own, whole = self._rates(group)[0], self._rates(_Session())[0]
+        shares = len({lane.group for lane in self._lanes if lane.host is not None} | {group})
+        hopes = [float(own)] if own else []
+        return min([*hopes, whole / shares] if whole else hopes, default=None)
+
     def set_limits(self, group: bytes, limits: TorrentLimits) -> None:
         """Of one torrent, from now on."""
         self._torrents[group] = limits

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from bittwist.address import Address
 from bittwist.discovery.announcer import TrackerStatus
 from bittwist.errors import MetainfoError, SessionError, StorageError
+from bittwist.metainfo.geometry import BLOCK
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
@@ -41,6 +42,8 @@ Choose = Callable[
 ]  # what is wanted of a torrent, as soon as its files are known
 
 ONLY_V2 = "this torrent has only a v2 form, which cannot be traded yet"
+ASK_AHEAD = 30.0  # seconds of a limited rate that may be asked for at once; after 60 a peer counts as silent
+LEAST_ASKED = 2  # blocks
 LEFT_UNKNOWN = 16384  # told to trackers before the metadata is known: not 0, which would mean a seed
 
 
@@ -107,6 +110,7 @@ class Torrent(FileVerbs):
         self._course = Course(around, self, self._peers, self._dialing, self._finding, self._web_seeds)
         self._wanted.life = self._course
         if isinstance(saved.source, Metainfo):
+            self._select(saved.source.info)
             self._know(saved.source.info)
 
     # What can be asked
@@ -387,6 +391,7 @@ class Torrent(FileVerbs):
                 self._complete.reset()
                 self._announced_from = (self.tally.uploaded, self.tally.downloaded)
             case State.DOWNLOADING:
+                self._ask_within_limits()
                 self._complete.reset()
             case State.SEEDING:
                 self._complete.meet(self)
@@ -398,7 +403,16 @@ class Torrent(FileVerbs):
                 pass
         self._around.changed(self)
 
+    def _ask_within_limits(self) -> None:
+        """Ask for no more than comes in good time: under a low limit peers would seem to be silent."""
+        content = self._course.content
+        if content is not None and self.state is State.DOWNLOADING:
+            rate = self._around.throttling.download_rate(self.info_hash.short)
+            most = None if rate is None else max(LEAST_ASKED, int(rate * ASK_AHEAD / BLOCK))
+            content.downloads.most_outstanding = most
+
     def tick(self, now: float) -> None:
+        self._ask_within_limits()
         self._pace.count(now)
         if self.state is State.SEEDING:
             self._seeding.tick(now, self.tally.uploaded)
@@ -424,13 +438,15 @@ class Torrent(FileVerbs):
     # What its parts tell it
 
     def _know(self, info: Info) -> None:
-        self._select(info)
         self._peers.know(info.geometry, info.raw)
         self._finding.learned()
         self._metadata.meet(self)
 
     def _select(self, info: Info) -> None:
-        """What is wanted of it from the beginning: what the user chooses, or the link (BEP 53)."""
+        """What is wanted of it from the beginning: what the user chooses, or the link (BEP 53).
+
+        SessionError where the user's choice cannot be made.
+        """
         priorities: Mapping[int, Priority] = {}
         if self._choose is not None:
             choose, self._choose = self._choose, None
@@ -448,6 +464,11 @@ class Torrent(FileVerbs):
         self._selected = self.source.select_only
         self.source = Metainfo.from_info(info, trackers=self.tracker_tiers, web_seeds=self.source.web_seeds)
         self._around.publish(observe.MetadataReceived(self.info_hash))
+        try:
+            self._select(info)
+        except SessionError as error:
+            self._course.broke(str(error))
+            return
         self._know(info)
         self._course.metadata_arrived()
 

@@ -44,6 +44,20 @@ class AskedAgain(DownloadsTestCase):
         self.finish(slow)
 
 
+class UnderALimit(DownloadsTestCase):
+    def test_no_more_is_outstanding_than_comes_in_good_time_and_the_others_take_turns(self):
+        self.downloads.most_outstanding = 3
+        first, second = self.joins(1, depth=2), self.joins(2, depth=2)
+        self.assertEqual([len(first.asked), len(second.asked)], [2, 1])
+        self.downloads.blocks(second, right(second.asked))
+        self.clock.advance(1)
+        self.downloads.tick()
+        self.assertEqual(first.pipeline.outstanding + second.pipeline.outstanding, 3)
+        self.downloads.most_outstanding = None
+        self.downloads.tick()
+        self.finish(first, second)
+
+
 class Rejects(DownloadsTestCase):
     def test_what_is_rejected_is_asked_of_others(self):
         first, second = self.joins(1), self.joins(2)

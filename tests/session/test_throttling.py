@@ -175,3 +175,13 @@ class ThrottlingTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(called, [1])
         self.assertTrue(lane.upload.free)
+
+    def test_a_torrent_can_hope_for_its_own_limit_or_its_part_of_the_sessions(self):
+        throttling = self.throttling()
+        self.assertIsNone(throttling.download_rate(TORRENT))
+        throttling.apply(LimitSettings(download_rate=100_000))
+        self.assertEqual(throttling.download_rate(TORRENT), 100_000)
+        self.lane(throttling, group=OTHER)
+        self.assertEqual(throttling.download_rate(TORRENT), 50_000)
+        throttling.set_limits(TORRENT, TorrentLimits(20_000, None))
+        self.assertEqual(throttling.download_rate(TORRENT), 20_000)
