@@ -119,6 +119,7 @@ class Content:
                 self._picker.have,
                 lambda: self._settings.allowed_fast,
             ),
+            lambda: self._settings.suggest,
         )
 
     # What is wanted

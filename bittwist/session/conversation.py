@@ -39,6 +39,7 @@ class Hub(Protocol):
     def extended(self, talk: Conversation, message: m.Extended) -> None: ...
     def has_changed(self, talk: Conversation, index: int | None) -> None: ...
     def has_lost(self, talk: Conversation, index: int) -> None: ...
+    def suggested(self, talk: Conversation, index: int) -> None: ...
     def interest_changed(self, talk: Conversation) -> None: ...
     def choke_changed(self, talk: Conversation) -> None: ...
     def rejected(self, talk: Conversation, block: Block) -> None: ...
@@ -113,10 +114,12 @@ class Conversation:
                 # It is asked for them when it has `settled`.
                 if len(self.allowed_fast) < MAX_ALLOWED_FAST:
                     self.allowed_fast.add(index)
+            case m.SuggestPiece(index):
+                self._hub.suggested(self, index)
             case m.Extended():
                 self._extended(message)
             case _:
-                # Keep-alives, ports, suggestions and messages of later BEPs change nothing here.
+                # Keep-alives, ports and messages of later BEPs change nothing here.
                 pass
 
     def settled(self, peer: PeerProtocol) -> None:
@@ -283,6 +286,10 @@ class Conversation:
 
     def allow_fast(self, indices: Sequence[int]) -> None:
         self.peer.send(*[m.AllowedFast(index) for index in indices])
+
+    def suggest(self, index: int) -> None:
+        """Only where both ends speak BEP 6."""
+        self.peer.send(m.SuggestPiece(index))
 
     def tell(self, indices: Sequence[int]) -> None:
         """We have these pieces."""

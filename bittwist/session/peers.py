@@ -158,6 +158,8 @@ class Peers:
     def announce_piece(self, index: int) -> None:
         """A piece is verified and kept: tell those who lack it."""
         self._presence.got(index, self._clock.seconds())
+        if self._uploads is not None:
+            self._uploads.came(index)
         if self._wants_nothing:
             for talk in self:
                 self._part_if_seeds(talk)
@@ -386,6 +388,10 @@ class Peers:
         if self._downloads is None or talk.has is None or talk.key not in self._talks:
             return
         talk.withdrawn.append(index)
+
+    def suggested(self, talk: Conversation, index: int) -> None:
+        if self._downloads is not None:
+            self._downloads.suggested(talk, index)
 
     def _take_back(self, talk: Conversation) -> None:
         """All that it lost in one turn costs as much as a bitfield."""

@@ -18,6 +18,7 @@ from bittwist.session.fastpieces import FastPieces, Newcomer
 from bittwist.session.statistics import Tally
 from bittwist.storage.disk import Store
 from bittwist.swarm.choker import Choker, PeerRates
+from bittwist.swarm.suggestions import Suggesting
 from bittwist.wire.runs import Block, BlockData
 
 MAX_ASKED = 500  # requests a peer may have open (SECURITY.md B4); also told to it as `reqq`
@@ -55,6 +56,7 @@ class Taker(Newcomer, Protocol):
     def choke(self) -> None: ...
     def unchoke(self) -> None: ...
     def reject(self, block: Block) -> None: ...
+    def suggest(self, index: int) -> None: ...
     def give(self, blocks: Sequence[BlockData]) -> None: ...
 
 
@@ -74,7 +76,9 @@ class Uploads:
         seeding: Callable[[], bool],
         storage_failed: Callable[[StorageError], None],
         fast: FastPieces,
+        suggests: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`suggests`: whether peers are told which pieces were read last."""
         self._clock = clock
         self._choker = choker
         self._store = store
@@ -84,6 +88,8 @@ class Uploads:
         self._seeding = seeding
         self._storage_failed = storage_failed
         self._fast = fast
+        self._suggests = suggests
+        self._suggesting = Suggesting()
         self._asked: dict[int, Asked] = {}
         self._choose_at = 0.0
         self._looks = 0  # at newcomers, in this second
@@ -136,6 +142,11 @@ class Uploads:
     def left(self, taker: Taker) -> None:
         self._asked.pop(taker.key, None)
         self._fast.left(taker)
+        self._suggesting.left(taker.key)
+
+    def came(self, index: int) -> None:
+        """We have a piece more."""
+        self._suggesting.at_hand(index)
 
     def give(self, taker: Taker) -> None:
         """Hand over what is asked for, as far as it is read and the connection takes it."""
@@ -197,6 +208,7 @@ class Uploads:
             return
         finally:
             asked.reading = False
+        self._suggesting.at_hand(block[0])
         if self._asked.get(taker.key) is not asked:
             return
         found = self._store.chunk(*block)
@@ -227,6 +239,8 @@ class Uploads:
             return
         now = self._clock.seconds()
         looks, self._looks = self._looks, 0
+        if self._suggests():
+            self._suggest()
         if now >= self._choose_at:
             self._choose_at = now + CHOKE_INTERVAL
             self._choose(now)
@@ -247,6 +261,17 @@ class Uploads:
                 taker.choke()
                 self._fast.choked(taker, now)
                 self._forget(taker)
+
+    def _suggest(self) -> None:
+        """Tell each peer that is given blocks of a piece that costs no reading."""
+        for taker in self._takers():
+            if taker.choked_by_us or not taker.fast or taker.knows is not None or taker.has is None:
+                continue
+            asked = self._asked.get(taker.key)
+            owed = {index for index, _, _ in asked.blocks} if asked is not None else ()
+            index = self._suggesting.next(taker.key, taker.has, owed)
+            if index is not None and index in self._have:
+                taker.suggest(index)
 
     def choke_all(self) -> None:
         """Nobody is given anything for now."""

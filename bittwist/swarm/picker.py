@@ -41,6 +41,7 @@ from bittwist.swarm.flight import Arrived, Block, Came, InFlight, PeerKey, Piece
 from bittwist.swarm.holdings import Holdings
 from bittwist.swarm.reservations import Reservations
 from bittwist.swarm.rows import Rows
+from bittwist.swarm.suggestions import Suggested
 
 __all__ = ["OVERDUE", "OVERDUE_AT_BOUND", "Block", "Came", "PeerKey", "Picker", "PieceState"]
 
@@ -70,6 +71,7 @@ class Picker:
         self.deadlines = Deadlines()
         self._urgent = Urgent(self.deadlines, self._flight, self._holdings, self._reserved)
         self._rows = Rows(geometry.num_pieces)
+        self._suggested = Suggested()
 
     # What is wanted
 
@@ -122,9 +124,14 @@ class Picker:
         """A peer has one piece more."""
         self._holdings.peer_have(key, index)
 
+    def suggested(self, key: PeerKey, index: int) -> None:
+        """A peer has a piece at hand (BEP 6): a new one for it is that, if none is wanted more."""
+        self._suggested.add(key, index)
+
     def left(self, key: PeerKey) -> None:
         """A peer is gone: what was asked of it is wanted from others."""
         self._rows.left(key)
+        self._suggested.left(key)
         self._holdings.left_by(key)
         self._flight.left(key)
         self._end_reservations(key)
@@ -314,6 +321,8 @@ class Picker:
         if only is not None:
             return self._holdings.best_of(key, only)
         index = self._rows.following(key, lambda index: self._is_next_best(key, index))
+        if index is None and not self._holdings.sequential:
+            index = self._suggested.next(key, lambda index: self._is_next_best(key, index))
         if index is not None:
             return index
         if self.have.count < self._random_first:

@@ -123,6 +123,54 @@ class Refused(FastTestCase):
         self.assertIsNone(self.peer.closed)
 
 
+class Suggestions(FastTestCase):
+    suggests = True
+
+    def setUp(self):
+        super().setUp()
+        self.peers[:] = [Peer(1), Peer(2)]
+        self.choker.keys = (1, 2)
+        for peer in self.peers:
+            peer.has = Bitfield(PIECES)
+
+    def test_others_are_told_once_of_a_piece_that_was_read_for_one(self):
+        reader, other = self.peers
+        self.ask(blocks_of(3), reader)
+        self.take_all(reader)
+        self.second_hand(5)
+        self.assertEqual(other.suggested, [3])
+
+    def test_and_of_a_piece_that_is_new(self):
+        self.uploads.came(7)
+        self.second_hand(2)
+        self.assertEqual([peer.suggested for peer in self.peers], [[7], [7]])
+
+    def test_not_of_what_they_have_or_have_asked_for(self):
+        one, other = self.peers
+        one.has.add(7)
+        self.uploads.requested(other, blocks_of(7))
+        self.uploads.came(7)
+        self.second_hand(1)
+        self.assertEqual([peer.suggested for peer in self.peers], [[], []])
+
+    def test_nobody_who_is_choked_or_does_not_understand_or_is_told_of_single_pieces(self):
+        choked, plain, deceived = Peer(3, choked=True), Peer(4, fast=False), Peer(5)
+        deceived.knows = (7,)
+        self.peers[:] = [choked, plain, deceived]
+        self.choker.keys = (4, 5)
+        for peer in self.peers:
+            peer.has = Bitfield(PIECES)
+        self.uploads.came(7)
+        self.second_hand(1)
+        self.assertEqual([peer.suggested for peer in self.peers], [[], [], []])
+
+    def test_nothing_unless_that_is_wanted(self):
+        self.suggests = False
+        self.uploads.came(7)
+        self.second_hand(1)
+        self.assertEqual([peer.suggested for peer in self.peers], [[], []])
+
+
 class Deceived(FastTestCase):
     def test_who_was_told_of_single_pieces_gets_no_others(self):
         self.peer.unchoke()

@@ -49,6 +49,7 @@ class Peer:
         self.key = key
         self.fast = fast
         self.allowed = []
+        self.suggested = []
         self.closed = None
         self.interested = True
         self.choked_by_us = choked
@@ -74,6 +75,9 @@ class Peer:
 
     def reject(self, block):
         self.rejected.append(block)
+
+    def suggest(self, index):
+        self.suggested.append(index)
 
     def allow_fast(self, indices):
         self.allowed += indices
@@ -107,6 +111,7 @@ class Chosen:
 class UploadsTestCase(SynchronousTestCase):
     settings = DiskSettings()
     allowed_fast = 0
+    suggests = False
 
     def setUp(self):
         self.reactor = FakeReactor()
@@ -132,6 +137,7 @@ class UploadsTestCase(SynchronousTestCase):
             lambda: True,
             self.failures.append,
             FastPieces(INFO.info_hash.short, INFO.geometry, self.have, lambda: self.allowed_fast),
+            lambda: self.suggests,
         )
 
     @property
