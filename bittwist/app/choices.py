@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
+from bittwist.errors import SessionError
+from bittwist.metainfo.files import safe_paths
+from bittwist.metainfo.info import Info
 from bittwist.session.settings import SessionSettings
+from bittwist.swarm.priorities import Priority
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(|[kmg]|[kmg]i)b?(?:/s)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
@@ -34,6 +39,24 @@ class Choices:
             lsd=replace(usual.lsd, enabled=self.lsd),
             web_seeds=replace(usual.web_seeds, enabled=self.web_seeds),
         )
+
+    def choose(self, info: Info) -> dict[int, Priority]:
+        """The priorities of files that the globs make. SessionError where none of them matches any file."""
+        if not self.files:
+            return {}
+        chosen = {
+            file: Priority.NORMAL if any(_matches(path.parts, glob) for glob in self.files) else Priority.SKIP
+            for file, path in enumerate(safe_paths(info))
+        }
+        if Priority.NORMAL not in chosen.values():
+            raise SessionError(f"no file of {info.name} matches {' or '.join(self.files)}")
+        return chosen
+
+
+def _matches(parts: tuple[str, ...], glob: str) -> bool:
+    """With the path below the torrent's folder, and with each name in it, as `create --include` has it."""
+    below = parts[1:] or parts
+    return any(fnmatchcase(name, glob) for name in ("/".join(below), *below))
 
 
 def rate(text: str) -> int:

@@ -81,7 +81,7 @@ async def download(
             await seeding(reactor, torrent, goal, watch)
         await session.remove(torrent.info_hash)
 
-    return await _with(reactor, session, wanted, folder, peers, force, report, transfer)
+    return await _with(reactor, session, wanted, folder, peers, choices, force, report, transfer)
 
 
 async def seed(
@@ -110,7 +110,7 @@ async def seed(
         report.complete(str(path))
         await seeding(reactor, torrent, Goal(), Watch(report))
 
-    return await _with(reactor, session, metainfo, located.root, peers, True, report, transfer)
+    return await _with(reactor, session, metainfo, located.root, peers, choices, True, report, transfer)
 
 
 async def _with(
@@ -119,6 +119,7 @@ async def _with(
     source: Metainfo | Magnet,
     folder: Path,
     peers: Sequence[str],
+    choices: Choices,
     force: bool,
     report: Report,
     transfer: Callable[[Torrent], Coroutine[Deferred[Any], Any, None]],
@@ -127,7 +128,11 @@ async def _with(
     session.startService()
     try:
         report.listening(await opened(session))
-        torrent = await session.add(source, folder, force=force)
+        torrent = await session.add(
+            source, folder, force=force, choose=choices.choose if choices.files else None
+        )
+        if choices.sequential:
+            torrent.set_sequential(True)
         session.add_peers(torrent, peers)
         await transfer(torrent)
         return 0

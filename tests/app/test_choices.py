@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 
 from bittwist.app.choices import Choices, rate
 from bittwist.app.report import source_news
+from bittwist.errors import SessionError
+from bittwist.metainfo.create import CreateOptions, create
 from bittwist.session import SessionSettings
 from bittwist.session.finding import SourceStatus
+from bittwist.swarm.priorities import Priority
+
+NAMES = ["a.jpg", "sub/b.jpg", "sub/notes.txt"]
+INFO = create(
+    "holiday", [(tuple(name.split("/")), 1, "") for name in NAMES], 1 << 14, bytes(20), CreateOptions()
+).info
 
 
 class RateTests(TestCase):
@@ -43,6 +51,24 @@ class SettingsTests(TestCase):
         settings = chosen.settings(SessionSettings())
         self.assertEqual((settings.limits.download_rate, settings.limits.upload_rate), (1000, 500))
         self.assertFalse(settings.pex.enabled or settings.lsd.enabled or settings.web_seeds.enabled)
+
+
+class FileTests(TestCase):
+    def chosen(self, *globs: str) -> list[str]:
+        priorities = Choices(files=globs).choose(INFO)
+        return [NAMES[file] for file, priority in priorities.items() if priority is not Priority.SKIP]
+
+    def test_a_glob_is_compared_with_the_path_and_each_name_in_it(self) -> None:
+        self.assertEqual(self.chosen("*.jpg"), ["a.jpg", "sub/b.jpg"])
+        self.assertEqual(self.chosen("sub/*"), ["sub/b.jpg", "sub/notes.txt"])
+        self.assertEqual(self.chosen("sub", "a.jpg"), ["a.jpg", "sub/b.jpg", "sub/notes.txt"])
+
+    def test_without_globs_nothing_is_said_of_any_file(self) -> None:
+        self.assertEqual(Choices().choose(INFO), {})
+
+    def test_globs_that_match_nothing_are_named(self) -> None:
+        with self.assertRaisesRegex(SessionError, r"no file of holiday matches \*\.mkv or x"):
+            self.chosen("*.mkv", "x")
 
 
 class WordingTests(TestCase):
