@@ -121,6 +121,16 @@ class Course:
         """Of the content there is or of the last there was."""
         return self._last if self.content is None else self.content.progress
 
+    def hold(self) -> Callable[[], None]:
+        """Let no check and no move begin until the function returned is called."""
+        released: Deferred[None] = Deferred()
+
+        async def held() -> None:
+            await released
+
+        self._winding.down(held())
+        return lambda: released.callback(None)
+
     def over(self) -> Deferred[None]:
         """Fires when nothing is being wound down."""
         return self._winding.over()
@@ -264,8 +274,7 @@ class Course:
         await self._winding.over()
         info, around = self._subject.info, self._around
         assert info is not None
-        if self._subject.unsettled:
-            await self._bring(info)
+        await self._bring(info)
         self.content = content = Content(
             around.clock,
             info,
@@ -292,6 +301,8 @@ class Course:
         self._tell(self._facts.moved if self._subject.running else self._facts.stopped)
 
     async def _bring(self, info: Info) -> None:
+        if not self._subject.unsettled:
+            return
         lane = self._around.disk.lane()
         steps = self._subject.bringing(self._around.storage(self._subject.home, info))
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -98,6 +98,8 @@ class Dialing:
         now = self._clock.seconds()
         if failure.check(OwnConnection):
             self._candidates.exclude(address)
+        elif failure.check(CancelledError):  # the session stops, and with it every dial
+            self._candidates.given_up(address, now, 0.0)
         elif failure.check(SessionError):
             self._candidates.given_up(address, now, REFUSED_FOR)
         else:

@@ -98,6 +98,7 @@ IGNORED: frozenset[tuple[State, str]] = frozenset(
     | {(state, "room_made") for state in State if state is not _WAITING}
     | {(state, "completed") for state in (_STOPPED, _FAILED, _CHECKING, _SEEDING, _MOVING)}
     | {(state, "more_wanted") for state in State if state is not _SEEDING}
+    | {(_MOVING, "move_asked")}
 )
 
 

@@ -24,7 +24,7 @@ from bittwist.storage.resume import Journal
 from bittwist.swarm.priorities import Priority, Wishes
 
 NOT_KNOWN = "its files are not known yet"
-BUSY = (State.CHECKING, State.MOVING)
+BUSY = "its files are being checked, renamed or moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Life(Protocol):
     @property
     def progress(self) -> Progress: ...
     def wish(self, wishes: Wishes) -> None: ...
+    def hold(self) -> Callable[[], None]: ...
     def move(self) -> None: ...
 
 
@@ -87,7 +88,9 @@ class Wanted:
     ) -> None:
         self._around = around
         self._subject = subject
-        self._moving: Deferred[None] | None = None
+        self._busy = False  # being renamed or moved: one thing at a time
+        self._moved: Deferred[None] | None = None  # for whoever asked for the move
+        self._begun = False  # that move is under way
         self.home = home
         self.left = left  # the newest first
         self.wishes = wishes
@@ -163,27 +166,28 @@ class Wanted:
         return Deferred.fromCoroutine(self._rename(file, path))
 
     async def _rename(self, file: int, path: str) -> PurePosixPath:
+        if self._busy or self.left or self._subject.state in (State.CHECKING, State.MOVING):
+            raise SessionError(f"{self._subject.name}: {BUSY}")
         info, before = self.info, self.home
-        if self._subject.state in BUSY or self.left:
-            raise SessionError(f"{self._subject.name}: it is being checked or moved")
         home = before.with_names({file: PurePosixPath(path)}, info)
         new = dict(home.names)[file]
         if new == before.paths(info)[file]:
             return new
-        # Remembered first: whatever happens now, the file is looked for under both names.
-        self.home, self.left = home, (before,)
-        await self._subject.save()
+        release = self.life.hold()
+        self._busy = True
         try:
-            if self._subject.state not in BUSY:  # else it is brought with all others
-                await self._rename_on_disk(before, file, new)
-        except StorageError:
-            if self._subject.state not in BUSY:
-                self.home = before
+            # Remembered first: whatever happens now, the file is looked for under both names.
+            self.home, self.left = home, (before,)
+            await self._subject.save()
+            await self._rename_on_disk(before, file, new)
+        except BaseException:
+            self.home = before
             raise
         finally:
-            if self._subject.state not in BUSY:
-                self.left = ()
-                self._subject.save()
+            self.left = ()
+            self._busy = False
+            self._subject.save()
+            release()
         return new
 
     def _rename_on_disk(self, before: Home, file: int, new: PurePosixPath) -> Deferred[None]:
@@ -202,31 +206,35 @@ class Wanted:
         return Deferred.fromCoroutine(self._move(folder))
 
     async def _move(self, folder: Path) -> None:
-        if self._moving is not None or self._subject.state is State.MOVING:
-            raise SessionError(f"{self._subject.name}: it is being moved already")
+        if self._busy:
+            raise SessionError(f"{self._subject.name}: {BUSY}")
         before = self.home
+        target = replace(before, folder=folder)
         if self._subject.info is None:
-            self.home = replace(before, folder=folder)
+            self.home = target
             await self._subject.save()
             return
-        moving: Deferred[None] = Deferred()
-        self._moving = moving
+        self._busy = True
         try:
-            target = replace(before, folder=folder)
             if await self._around.disk.lane().submit(lambda: self._is_home(target)):
-                self._moving = None
                 self.home = target  # the same folder, by another way
-                self._subject.save()
+                await self._subject.save()
                 return
-        except BaseException:
-            self._moving = None
-            raise
-        others = tuple(home for home in self.left if home.folder != folder)
-        self.home, self.left = target, (before, *others)
-        # Remembered first: whatever happens now, the files are looked for in both places.
-        await self._subject.save()
-        self.life.move()
-        await moving
+            if self.left and self._subject.state in (State.CHECKING, State.MOVING):
+                raise SessionError(f"{self._subject.name}: {BUSY}")
+            moved: Deferred[None] = Deferred()
+            self._moved = moved
+            # Remembered first: whatever happens now, the files are looked for in both places.
+            others = tuple(home for home in self.left if home.folder != folder)
+            self.home, self.left = target, (before, *others)
+            await self._subject.save()
+            if self.left:
+                self._begun = True
+                self.life.move()
+            await moved
+        finally:
+            self._busy = self._begun = False
+            self._moved = None
 
     def _is_home(self, home: Home) -> bool:
         """In a disk thread: whether that is where the files are now; StorageError if others are there."""
@@ -264,17 +272,17 @@ class Wanted:
         """All files are at home."""
         self.left = ()
         self._subject.save()
-        if self._moving is not None:
-            moving, self._moving = self._moving, None
-            self._around.clock.callLater(0, moving.callback, None)
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            self._around.clock.callLater(0, moved.callback, None)
 
     def entered(self, state: State, reason: str) -> None:
-        """The torrent is in another state: if it was to move, that came to nothing."""
-        if self._moving is not None and self.left and state is not State.MOVING:
-            moving, self._moving = self._moving, None
+        """The torrent is in another state: a move that is not over came to nothing for now."""
+        if self._moved is not None and self._begun and state is not State.MOVING:
+            moved, self._moved = self._moved, None
             why = reason or "it was stopped before it had moved"
             error = SessionError(f"{self._subject.name}: {why}")
-            self._around.clock.callLater(0, moving.errback, error)
+            self._around.clock.callLater(0, moved.errback, error)
 
     def forget(self) -> Deferred[None]:
         """Remove what is kept of files that are not wanted, the torrent being given up; the files stay."""

@@ -1,0 +1,330 @@
+"""What is wanted of a torrent's files, and where they are, changed while it runs."""
+
+from pathlib import PurePosixPath
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bittwist.errors import SessionError, StorageError, UnsafePath
+from bittwist.metainfo.magnet import Magnet
+from bittwist.session.lifecycle import State
+from bittwist.swarm.priorities import Priority
+from tests.session.filed import SEED_HOST, FiledSwarm, share
+
+SKIP, LOW, NORMAL, HIGH = Priority
+FILES = [("a", 40_000), ("b/c", 100), ("empty", 0), ("b/d", 60_000), ("pad", 5_000, "p"), ("e", 200_000)]
+A, C, EMPTY, D, PAD, E = range(6)
+METAINFO, DATA = share(FILES)
+CONTENT = {}
+AT = 0
+for name, size, *_ in FILES:
+    CONTENT[name] = DATA[AT : AT + size]
+    AT += size
+
+
+def only(*wanted):
+    """Priorities that want these files and no others."""
+    return {file: NORMAL if file in wanted else SKIP for file in range(len(FILES))}
+
+
+class WantedTests(SynchronousTestCase):
+    def start(self, wanted=None, upload=None, **changed):
+        self.swarm = FiledSwarm(self, METAINFO, DATA, upload=upload)
+        self.session = self.swarm.leech(**changed)
+        choose = None if wanted is None else lambda info: only(*wanted)
+        self.torrent = self.swarm.fetch(self.session, choose=choose)
+        return self.torrent
+
+    def complete(self):
+        self.swarm.until_complete(self.torrent)
+
+    def assertThere(self, *names, folder="save"):
+        found = self.swarm.there(folder)
+        found = {name: found[name] for name in found if not name.startswith(".bittwist/")}
+        self.assertEqual(found, {f"share/{name}": CONTENT[name] for name in names})
+
+    # Selection
+
+    def test_only_what_is_wanted_is_fetched_and_made(self):
+        torrent = self.start([A, D])
+        self.complete()
+        self.assertThere("a", "b/d")
+        self.assertIs(torrent.state, State.SEEDING)
+        self.assertLess(torrent.tally.downloaded, 130_000)
+        statistics = torrent.statistics()
+        self.assertTrue(statistics.complete)
+        self.assertEqual(statistics.done + statistics.skipped, len(DATA))
+        self.assertGreater(torrent.left, 0)
+        self.assertIs(self.successResultOf(torrent.when_complete()), torrent)
+        self.swarm.quiet()
+
+    def test_the_files_tell_how_far_they_are(self):
+        torrent = self.start([A, D])
+        self.complete()
+        files = torrent.files()
+        self.assertEqual([str(file.path) for file in files[:2]], ["share/a", "share/b/c"])
+        self.assertEqual([file.size for file in files], [size for _, size, *_ in FILES])
+        self.assertEqual([file.done for file in files[:4]], [40_000, 100, 0, 60_000])
+        self.assertLess(files[E].done, 16384)
+        self.assertEqual([file.priority for file in files], [NORMAL, SKIP, SKIP, NORMAL, SKIP, SKIP])
+        self.swarm.quiet()
+
+    def test_with_nothing_wanted_it_is_complete_at_once(self):
+        torrent = self.start([])
+        self.complete()
+        self.assertThere()
+        self.assertEqual(torrent.tally.downloaded, 0)
+        self.swarm.quiet()
+
+    def test_more_is_wanted_of_a_partial_seed(self):
+        torrent = self.start([A])
+        self.complete()
+        torrent.set_priorities({E: HIGH, EMPTY: NORMAL})
+        self.swarm.network.advance(0.1)
+        self.assertIs(torrent.state, State.DOWNLOADING)
+        self.assertNoResult(torrent.when_complete())
+        self.complete()
+        self.assertThere("a", "e", "empty")
+        torrent.set_priorities({C: NORMAL, D: NORMAL, PAD: NORMAL})
+        self.complete()
+        self.assertThere("a", "b/c", "b/d", "e", "empty")
+        self.assertNotIn(".bittwist", [path.name for path in (self.swarm.folder / "save").iterdir()])
+        self.assertEqual((torrent.left, torrent.tally.wasted), (0, 0))
+        self.swarm.quiet()
+
+    def test_what_is_not_wanted_any_more_is_not_fetched_and_what_is_there_stays(self):
+        torrent = self.start(upload=20_000)
+        self.swarm.network.run_until(lambda: torrent.tally.downloaded > 30_000)
+        before = set(self.swarm.there())
+        torrent.set_priorities(only(C))
+        self.complete()
+        self.assertLess(torrent.tally.downloaded, 150_000)
+        self.assertEqual(set(self.swarm.there()), before)
+        self.assertEqual(self.swarm.there()["share/b/c"], CONTENT["b/c"])
+        self.swarm.quiet()
+
+    def test_wanting_nothing_more_completes_it(self):
+        torrent = self.start(upload=20_000)
+        self.swarm.network.advance(1)
+        torrent.set_priorities(only())
+        self.assertIs(torrent.state, State.SEEDING)
+        self.swarm.quiet()
+
+    def test_what_is_wanted_most_comes_first(self):
+        torrent = self.start(upload=50_000)
+        torrent.set_priorities({A: LOW, E: LOW, D: HIGH})
+        self.swarm.network.run_until(lambda: torrent.files()[D].done == 60_000)
+        self.assertLess(torrent.tally.downloaded, 150_000)
+        self.complete()
+        self.swarm.quiet()
+
+    def test_in_order_the_first_bytes_come_first(self):
+        torrent = self.start(upload=50_000)
+        torrent.set_sequential(True)
+        self.swarm.network.run_until(lambda: torrent.files()[A].done == 40_000)
+        self.assertLess(torrent.tally.downloaded, 150_000)
+        self.complete()
+        self.swarm.quiet()
+
+    def test_the_ends_of_files_come_first_when_asked_for(self):
+        torrent = self.start([E], upload=50_000)
+        torrent.set_first_and_last(True)
+        ends = (METAINFO.info.geometry.pieces_of_file(E)[0], METAINFO.info.geometry.pieces_of_file(E)[-1])
+        self.swarm.network.run_until(lambda: all(end in torrent._course.progress.have for end in ends))
+        self.assertLess(torrent.tally.downloaded, 130_000)
+        self.complete()
+        self.swarm.quiet()
+
+    def test_a_piece_with_a_deadline_comes_next(self):
+        torrent = self.start(upload=40_000)
+        self.swarm.network.advance(1)
+        have = torrent._course.progress.have
+        last = max(have.missing())
+        torrent.set_deadline(last, 1.0)
+        before = torrent.tally.downloaded
+        self.swarm.network.run_until(lambda: last in torrent._course.progress.have)
+        self.assertLess(torrent.tally.downloaded - before, 150_000)
+        torrent.clear_deadlines()
+        self.complete()
+        self.assertRaises(IndexError, torrent.set_deadline, 10**6, 1.0)
+        self.swarm.quiet()
+
+    def test_wishes_that_make_no_sense_are_refused(self):
+        torrent = self.start([A])
+        self.assertRaises(IndexError, torrent.set_priorities, {17: LOW})
+        self.assertRaises(ValueError, torrent.set_priorities, {A: 3})
+        magnet = Magnet.parse(f"magnet:?xt=urn:btih:{'ab' * 20}")
+        unknown = self.swarm.fetch(self.session, magnet)
+        self.assertRaises(SessionError, unknown.set_priorities, {0: LOW})
+        self.assertEqual(unknown.files(), ())
+        self.swarm.quiet()
+
+    def test_a_magnet_link_that_names_files_wants_no_others(self):
+        self.swarm = FiledSwarm(self, METAINFO, DATA)
+        link = Magnet.parse(f"magnet:?xt=urn:btih:{METAINFO.info.info_hash}&x.pe={SEED_HOST}:6881&so=0,3")
+        self.torrent = self.swarm.fetch(self.swarm.leech(), link)
+        self.complete()
+        self.assertThere("a", "b/d")
+        self.swarm.quiet()
+
+    def test_a_file_that_cannot_be_made_fails_the_torrent_and_a_retry_goes_on(self):
+        torrent = self.start([A])
+        self.complete()
+        stranger = self.swarm.folder / "save/share/e"
+        stranger.write_bytes(b"precious")
+        torrent.set_priorities({E: NORMAL})
+        self.swarm.network.advance(1)
+        self.assertIs(torrent.state, State.FAILED)
+        self.assertEqual(stranger.read_bytes(), b"precious")
+        stranger.unlink()
+        torrent.start()
+        self.complete()
+        self.assertThere("a", "e")
+        self.swarm.quiet()
+
+    def test_what_is_wanted_is_remembered(self):
+        torrent = self.start([A, D])
+        torrent.set_sequential(True)
+        self.complete()
+        self.swarm.network.result_of(self.session.stopService())
+        again = self.swarm.leech()
+        (torrent,) = again.torrents
+        self.swarm.network.run_until(lambda: torrent.state is State.SEEDING)
+        self.assertEqual([file.priority for file in torrent.files()][:2], [NORMAL, SKIP])
+        self.assertTrue(torrent.wishes.sequential)
+        self.assertThere("a", "b/d")
+        self.swarm.sessions.remove(self.session)
+        self.swarm.quiet()
+
+    def test_wishes_during_a_check_hold_after_it(self):
+        torrent = self.start([A])
+        self.complete()
+        torrent.recheck()
+        torrent.set_priorities({D: NORMAL})
+        self.complete()
+        self.assertThere("a", "b/d")
+        self.swarm.quiet()
+
+    def test_when_it_is_removed_nothing_is_left_of_what_was_skipped(self):
+        torrent = self.start([A])
+        self.complete()
+        self.assertTrue((self.swarm.folder / "save/.bittwist").exists())
+        self.swarm.network.result_of(self.session.remove(torrent.info_hash))
+        self.assertFalse((self.swarm.folder / "save/.bittwist").exists())
+        self.assertThere("a")
+        self.swarm.quiet()
+
+    # Names and places
+
+    def test_a_file_is_renamed_while_it_is_fetched(self):
+        torrent = self.start(upload=50_000)
+        self.swarm.network.run_until(lambda: torrent.tally.downloaded > 100_000)
+        named = self.swarm.network.result_of(torrent.rename_file(E, "elsewhere/new name"))
+        self.assertEqual(named, PurePosixPath("elsewhere/new name"))
+        self.complete()
+        self.assertEqual(self.swarm.there()["elsewhere/new name"], CONTENT["e"])
+        self.assertNotIn("share/e", self.swarm.there())
+        self.swarm.network.result_of(self.session.stopService())
+        again = self.swarm.leech()
+        self.swarm.network.run_until(lambda: again.torrents[0].state is State.SEEDING)
+        self.assertEqual(again.torrents[0].files()[E].path, PurePosixPath("elsewhere/new name"))
+        self.assertEqual(again.torrents[0].tally.downloaded, torrent.tally.downloaded)
+        self.swarm.sessions.remove(self.session)
+        self.swarm.quiet()
+
+    def test_a_stopped_torrents_file_is_renamed(self):
+        torrent = self.start()
+        self.complete()
+        self.swarm.network.result_of(torrent.stop())
+        self.swarm.network.result_of(torrent.rename_file(A, "share/z"))
+        self.assertEqual(self.swarm.there()["share/z"], CONTENT["a"])
+        torrent.start()
+        self.swarm.network.run_until(lambda: torrent.state is State.SEEDING)
+        self.swarm.quiet()
+
+    def test_names_are_made_safe_and_never_those_of_others(self):
+        torrent = self.start([A])
+        self.complete()
+        named = self.swarm.network.result_of(torrent.rename_file(A, "../up/./x"))
+        self.assertEqual(named, PurePosixPath("up/x"))
+        self.assertEqual(self.swarm.there()["up/x"], CONTENT["a"])
+        for taken in ("share/e", "share/E", "share/b", "share/e/x", "", ".."):
+            self.failureResultOf(torrent.rename_file(A, taken), UnsafePath)
+        self.failureResultOf(torrent.rename_file(99, "x"), IndexError)
+        (self.swarm.folder / "save/taken").write_bytes(b"precious")
+        renaming = torrent.rename_file(A, "taken")
+        self.swarm.network.advance(0.1)
+        self.failureResultOf(renaming, StorageError)
+        self.assertEqual(torrent.files()[A].path, PurePosixPath("up/x"))
+        self.assertEqual((self.swarm.folder / "save/taken").read_bytes(), b"precious")
+        self.swarm.quiet()
+
+    def test_it_moves_while_it_is_fetched_and_goes_on(self):
+        torrent = self.start(upload=50_000)
+        self.swarm.network.run_until(lambda: torrent.tally.downloaded > 100_000)
+        states = []
+        self.session.observe(lambda event: states.append(getattr(event.happening, "state", None)))
+        moving = torrent.move(self.swarm.folder / "moved")
+        self.swarm.network.result_of(moving)
+        self.assertIn(State.MOVING, states)
+        self.assertEqual(torrent.save_path, self.swarm.folder / "moved")
+        self.assertEqual(self.swarm.there("save"), {})
+        self.complete()
+        self.assertThere("a", "b/c", "b/d", "e", "empty", folder="moved")
+        self.assertLess(torrent.tally.downloaded, len(DATA) + 150_000)
+        self.swarm.quiet()
+
+    def test_a_seed_has_nothing_to_check_after_a_move(self):
+        torrent = self.start([A, D])
+        self.complete()
+        self.swarm.network.result_of(torrent.move(self.swarm.folder / "moved"))
+        self.swarm.network.run_until(lambda: torrent.state is State.SEEDING)
+        self.assertThere("a", "b/d", folder="moved")
+        self.assertTrue(any(name.endswith(".parts") for name in self.swarm.there("moved")))
+        torrent.set_priorities({C: NORMAL, E: NORMAL, EMPTY: NORMAL, PAD: NORMAL})
+        self.complete()
+        self.assertThere("a", "b/c", "b/d", "e", "empty", folder="moved")
+        self.assertEqual(torrent.tally.downloaded, len(DATA))
+        self.swarm.quiet()
+
+    def test_a_stopped_torrent_moves_and_stays_stopped(self):
+        torrent = self.start()
+        self.complete()
+        self.swarm.network.result_of(torrent.stop())
+        self.swarm.network.result_of(torrent.move(self.swarm.folder / "moved"))
+        self.swarm.network.advance(1)
+        self.assertIs(torrent.state, State.STOPPED)
+        self.assertThere("a", "b/c", "b/d", "e", "empty", folder="moved")
+        self.swarm.quiet()
+
+    def test_it_does_not_move_over_files_that_are_there(self):
+        torrent = self.start()
+        self.complete()
+        (self.swarm.folder / "moved/share").mkdir(parents=True)
+        (self.swarm.folder / "moved/share/a").write_bytes(b"precious")
+        moving = torrent.move(self.swarm.folder / "moved")
+        self.swarm.network.advance(1)
+        self.failureResultOf(moving, StorageError)
+        self.assertIs(torrent.state, State.SEEDING)
+        self.assertEqual(torrent.save_path, self.swarm.folder / "save")
+        self.swarm.quiet()
+
+    def test_to_where_it_is_it_moves_by_staying(self):
+        torrent = self.start()
+        self.complete()
+        (self.swarm.folder / "link").symlink_to(self.swarm.folder / "save")
+        for folder in ("save", "link"):
+            self.swarm.network.result_of(torrent.move(self.swarm.folder / folder))
+            self.assertIs(torrent.state, State.SEEDING)
+        self.assertThere("a", "b/c", "b/d", "e", "empty")
+        self.swarm.quiet()
+
+    def test_a_magnet_link_is_saved_where_it_was_moved_to(self):
+        self.swarm = FiledSwarm(self, METAINFO, DATA)
+        session = self.swarm.leech()
+        link = Magnet.parse(f"magnet:?xt=urn:btih:{METAINFO.info.info_hash}")
+        self.torrent = self.swarm.network.result_of(session.add(link, self.swarm.folder / "save"))
+        self.swarm.network.result_of(self.torrent.move(self.swarm.folder / "moved"))
+        session.add_peers(self.torrent, [f"{SEED_HOST}:6881"])
+        self.complete()
+        self.assertThere("a", "b/c", "b/d", "e", "empty", folder="moved")
+        self.swarm.quiet()
