@@ -56,6 +56,7 @@ from bittwist.storage.files import FileStorage
 from bittwist.storage.interfaces import IStorage
 from bittwist.storage.openfiles import OpenFiles
 from bittwist.swarm.own_hosts import OwnHosts
+from bittwist.swarm.slots import Slots
 
 ONLY_V2_LINK = (
     "this magnet link has only a v2 hash (btmh), which is not enough yet: "
@@ -158,6 +159,7 @@ class Session(Service):
             version=f"bittwist {__version__}",
             limits=self,
             throttling=self._throttling,
+            slots=Slots(lambda: self.settings.limits.upload_slots),
             refusal=self._filter.refusal,
             next_key=lambda: next(keys),
             port=lambda: self._port,

@@ -26,6 +26,7 @@ from bittwist.session.throttling import Throttling
 from bittwist.storage.disk import Disk
 from bittwist.storage.interfaces import IStorage
 from bittwist.swarm.own_hosts import OwnHosts
+from bittwist.swarm.slots import Slots
 
 if TYPE_CHECKING:
     from bittwist.session.finding import Finding
@@ -46,6 +47,7 @@ class Surroundings:
     version: str
     limits: Limits
     throttling: Throttling
+    slots: Slots
     refusal: Permit
     next_key: Callable[[], int]
     port: Callable[[], int]

@@ -391,9 +391,11 @@ class Torrent(FileVerbs):
                 self._complete.reset()
                 self._announced_from = (self.tally.uploaded, self.tally.downloaded)
             case State.DOWNLOADING:
+                self._share_slots()
                 self._ask_within_limits()
                 self._complete.reset()
             case State.SEEDING:
+                self._share_slots()
                 self._complete.meet(self)
             case State.FAILED:
                 self._complete.miss(SessionError(f"{self.name}: {self.reason}"))
@@ -402,6 +404,11 @@ class Torrent(FileVerbs):
             case _:
                 pass
         self._around.changed(self)
+
+    def _share_slots(self) -> None:
+        content = self._course.content
+        if content is not None:
+            content.uploads.slots = self._around.slots, self.info_hash.short
 
     def _ask_within_limits(self) -> None:
         """Ask for no more than comes in good time: under a low limit peers would seem to be silent."""

@@ -18,6 +18,7 @@ from bittwist.session.fastpieces import FastPieces, Newcomer
 from bittwist.session.statistics import Tally
 from bittwist.storage.disk import Store
 from bittwist.swarm.choker import Choker, PeerRates
+from bittwist.swarm.slots import Slots
 from bittwist.swarm.suggestions import Suggesting
 from bittwist.wire.runs import Block, BlockData
 
@@ -94,6 +95,7 @@ class Uploads:
         self._choose_at = 0.0
         self._looks = 0  # at newcomers, in this second
         self._stopped = False
+        self.slots: tuple[Slots, bytes] | None = None  # those shared with other torrents, and our name there
 
     def requested(self, taker: Taker, blocks: Sequence[Block]) -> None:
         """A peer asks; what cannot be given is rejected (BEP 6) or passed over (BEP 3)."""
@@ -138,6 +140,9 @@ class Uploads:
         """Give nothing more; a read that is under way ends in nothing."""
         self._stopped = True
         self._asked.clear()
+        if self.slots is not None:
+            slots, name = self.slots
+            slots.left(name)
 
     def left(self, taker: Taker) -> None:
         self._asked.pop(taker.key, None)
@@ -250,9 +255,12 @@ class Uploads:
     def _choose(self, now: float, *, between: bool = False) -> None:
         """Between rounds nobody is choked: a peer whose interest comes and goes keeps its place."""
         takers = tuple(self._takers())
-        chosen = frozenset(
-            self._choker.choose([taker.rates(now) for taker in takers], now=now, seeding=self._seeding())
-        )
+        rates = [taker.rates(now) for taker in takers]
+        most = None
+        if self.slots is not None:
+            slots, name = self.slots
+            most = slots.room(name, sum(each.interested for each in rates), now)
+        chosen = frozenset(self._choker.choose(rates, now=now, seeding=self._seeding(), most=most))
         for taker in takers:
             if taker.key in chosen and taker.choked_by_us:
                 taker.unchoke()
@@ -261,6 +269,9 @@ class Uploads:
                 taker.choke()
                 self._fast.choked(taker, now)
                 self._forget(taker)
+        if self.slots is not None:
+            slots, name = self.slots
+            slots.uses(name, sum(each.interested and not each.choked_by_us for each in takers))
 
     def _suggest(self) -> None:
         """Tell each peer that is given blocks of a piece that costs no reading."""

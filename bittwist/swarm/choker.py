@@ -58,6 +58,8 @@ class Choker:
     def __init__(self, settings: ChokerSettings, random: Random) -> None:
         self._settings = settings
         self._random = random
+        self._slots = settings.upload_slots + 1  # with the one by chance
+        self._shared = False
         self._round_at = float("-inf")
         self._rotate_at = float("-inf")
         self._earned: tuple[PeerKey, ...] = ()  # unchoked for their rate
@@ -65,11 +67,18 @@ class Choker:
         self._serving: dict[PeerKey, float] = {}  # when seeding: whose turn it is, and since when
         self._served: dict[PeerKey, float] = {}  # when each one's last turn ended
 
-    def choose(self, peers: Sequence[PeerRates], *, now: float, seeding: bool) -> tuple[PeerKey, ...]:
+    def choose(
+        self, peers: Sequence[PeerRates], *, now: float, seeding: bool, most: int | None = None
+    ) -> tuple[PeerKey, ...]:
         """Who is to be unchoked from now on; everyone else is to be choked.
 
-        Call it every `interval` seconds; sooner, when a peer becomes interested or leaves.
+        Call it every `interval` seconds; sooner, when a peer becomes interested or leaves. `most` bounds how
+        many there are, the one by chance included, where torrents share their slots.
         """
+        self._slots = self._settings.upload_slots + 1
+        self._shared = most is not None
+        if most is not None:
+            self._slots = min(self._slots, most)
         due = now >= self._round_at - ROUND_SLACK
         if due:
             self._round_at = now + self._settings.interval
@@ -88,7 +97,7 @@ class Choker:
             here = {peer.key for peer in peers}
             self._earned = tuple(key for key in self._earned if key in here)
         earned = frozenset(self._earned)
-        free = self._settings.upload_slots + 1 - sum(key in interested for key in self._earned)
+        free = max(0, self._slots - sum(key in interested for key in self._earned))
         before = self._lucky
         kept = [key for key in before if key in interested and key not in earned]
         if due and now >= self._rotate_at - ROUND_SLACK:
@@ -105,8 +114,11 @@ class Choker:
     def _fastest(self, peers: Sequence[PeerRates]) -> tuple[PeerKey, ...]:
         giving = [peer for peer in peers if peer.download_rate > 0 and not peer.snubbed]
         giving.sort(key=lambda peer: (-peer.download_rate, peer.connected_at, peer.key))
-        slots = others = self._settings.upload_slots
-        earned = []
+        slots = self._slots - 1
+        others = 0 if self._shared else slots  # they would need a slot when they become interested
+        earned: list[PeerKey] = []
+        if slots <= 0:
+            return ()
         for peer in giving:
             if peer.interested:
                 slots -= 1
@@ -133,7 +145,7 @@ class Choker:
     def _by_turns(self, peers: Sequence[PeerRates], now: float, due: bool) -> tuple[PeerKey, ...]:
         interested = {peer.key: peer for peer in peers if peer.interested}
         here = {peer.key for peer in peers}
-        slots = self._settings.upload_slots + 1
+        slots = self._slots
         crowded = len(interested) > slots
         for key, since in tuple(self._serving.items()):
             if key not in interested or (
@@ -141,6 +153,10 @@ class Choker:
             ):
                 del self._serving[key]
                 self._served[key] = now
+        surplus = max(0, len(self._serving) - slots) if due else 0
+        for key in tuple(self._serving)[:surplus]:  # the longest turns, where there are fewer slots now
+            del self._serving[key]
+            self._served[key] = now
         self._served = {key: at for key, at in self._served.items() if key in here}
         waiting = [peer for peer in interested.values() if peer.key not in self._serving]
         waiting.sort(key=lambda peer: (self._served.get(peer.key, peer.connected_at), peer.key))

@@ -10,7 +10,8 @@ from bittwist.session import SessionSettings
 from bittwist.session.lifecycle import State
 from bittwist.session.limits import LimitSettings, TorrentLimits
 from bittwist.session.state import SavedTorrent
-from tests.session.swarm import Swarm
+from bittwist.storage.memory import MemoryStorage
+from tests.session.swarm import Swarm, fill
 from tests.session.torrents import content, torrent
 
 DATA = content(2_000_000)
@@ -147,3 +148,35 @@ class FilterTests(SynchronousTestCase):
         leech.add_peers(fetching, [f"{SEED}:6881"])
         self.swarm.network.run_until(lambda: fetching.state is State.SEEDING, 60)
         self.swarm.quiet()
+
+
+class SlotTests(SynchronousTestCase):
+    def test_all_torrents_together_give_to_so_many_peers_and_to_more_when_they_may(self):
+        swarm = Swarm()
+        contents = {torrent(data, piece_length=32768): data for data in map(content, (2_000_000, 1_900_000))}
+
+        def storage(info):
+            made = MemoryStorage(info)
+            fill(made, info, next(data for metainfo, data in contents.items() if metainfo.info == info))
+            return made
+
+        settings = limited(upload_slots=4, upload_rate=20_000)
+        seed = swarm.session(SEED, settings=settings, storage=storage)
+        giving = [swarm.add(seed, metainfo) for metainfo in contents]
+        for number, metainfo in enumerate([*contents] * 5):
+            swarm.add(swarm.session(f"10.0.1.{number}"), metainfo, [f"{SEED}:6881"])
+
+        def served():
+            return [sum(not peer.choked_by_us for peer in torrent.peers()) for torrent in giving]
+
+        seen = []
+        for _ in range(60):
+            swarm.network.advance(1)
+            seen.append(served())
+        self.assertGreater(seen.count([2, 2]), 50)
+        self.assertEqual(seen[-1], [2, 2])
+        self.assertLessEqual(max(map(sum, seen)), 4)
+        seed.apply(replace(settings, limits=replace(settings.limits, upload_slots=0)))
+        swarm.network.advance(15)
+        self.assertEqual(served(), [5, 5])
+        swarm.quiet()

@@ -103,7 +103,7 @@ class Chosen:
     def __init__(self):
         self.looks = 0
 
-    def choose(self, peers, *, now, seeding):
+    def choose(self, peers, *, now, seeding, most=None):
         self.looks += 1
         return self.keys
 

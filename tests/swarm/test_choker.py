@@ -176,3 +176,25 @@ def test_never_more_slots_than_there_are_and_none_stays_free(
             not seeding and len(interested & set(chosen)) >= min(len(interested), SETTINGS.upload_slots + 1)
         )
         assert len(chosen) <= 3 * SETTINGS.upload_slots + 1
+
+
+@given(st.lists(st.tuples(PEERS, st.booleans(), st.integers(0, 6)), max_size=12))
+def test_where_torrents_share_slots_no_round_gives_to_more_than_it_may(
+    rounds: list[tuple[list[PeerRates], bool, int]],
+) -> None:
+    choke = choker()
+    for number, (peers, seeding, most) in enumerate(rounds):
+        chosen = choke.choose(peers, now=10.0 * number, seeding=seeding, most=most)
+        interested = {each.key for each in peers if each.interested}
+        assert len(chosen) == min(most, len(interested), SETTINGS.upload_slots + 1)
+        assert set(chosen) <= interested
+
+
+def test_with_fewer_slots_than_before_nobody_is_choked_between_rounds() -> None:
+    peers = [peer(key) for key in range(1, 9)]
+    for seeding in (False, True):
+        choke = choker()
+        before = choke.choose(peers, now=0.0, seeding=seeding)
+        between = choke.choose(peers, now=5.0, seeding=seeding, most=1)
+        assert len(before) == 4 and (not seeding or between == before)
+        assert len(choke.choose(peers, now=10.0, seeding=seeding, most=1)) == 1
