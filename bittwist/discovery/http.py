@@ -37,13 +37,19 @@ _OURS = frozenset(
 class HttpTracker:
     """A TrackerClient for `http:` and `https:` URLs; remembers the tracker id it is given."""
 
-    def __init__(self, http_client: HttpClient, url: str, *, deadline: float = DEADLINE) -> None:
-        """TrackerFailure, never to be tried again, for a URL that is not a tracker's."""
+    def __init__(
+        self, http_client: HttpClient, url: str, *, deadline: float = DEADLINE, family: int | None = None
+    ) -> None:
+        """TrackerFailure, never to be tried again, for a URL that is not a tracker's.
+
+        With a `family` (4 or 6) it is asked over that one only.
+        """
         _check(url)
         self.url = url
         self._shown = url.partition("?")[0].rpartition("@")[2]  # without passkey and password
         self._http = http_client
         self._deadline = deadline
+        self._family = family
         self._tracker_id: bytes | None = None
 
     def announce(self, request: AnnounceRequest) -> Deferred[AnnounceResponse]:
@@ -70,7 +76,12 @@ class HttpTracker:
     async def _ask(self, url: str, decode: Callable[[bytes], _Answer]) -> _Answer:
         try:
             response = await self._http.get(
-                url, purpose=Purpose.TRACKER, limit=MAX_ANSWER, deadline=self._deadline, any_status=True
+                url,
+                purpose=Purpose.TRACKER,
+                limit=MAX_ANSWER,
+                deadline=self._deadline,
+                any_status=True,
+                family=self._family,
             )
         except FetchError as problem:
             raise FetchError(self._shown, problem.reason, problem.status) from problem

@@ -67,9 +67,12 @@ class UdpTrackers:
         self._waiting: dict[bytes, _Waiting] = {}
         self._ids: dict[Address, tuple[bytes, float]] = {}  # connection id, and until when
 
-    def tracker(self, url: str) -> UdpTracker:
-        """The client for this URL. TrackerFailure, never to be tried again, for one that is no tracker's."""
-        return UdpTracker(self, self._network, url)
+    def tracker(self, url: str, family: int | None = None) -> UdpTracker:
+        """The client for this URL. TrackerFailure, never to be tried again, for one that is no tracker's.
+
+        With a `family` (4 or 6) it is asked over that one only.
+        """
+        return UdpTracker(self, self._network, url, family)
 
     def close(self) -> Deferred[None]:
         """Give up what is under way, and the sockets."""
@@ -161,11 +164,12 @@ class UdpTrackers:
 class UdpTracker:
     """A TrackerClient for a `udp:` URL."""
 
-    def __init__(self, trackers: UdpTrackers, network: Network, url: str) -> None:
+    def __init__(self, trackers: UdpTrackers, network: Network, url: str, family: int | None = None) -> None:
         self.url = url
         self._trackers = trackers
         self._network = network
         self._host, self._port, self._url_data = _parse(url)
+        self._family = family
         self._answered: Address | None = None  # the last one of its addresses that did
 
     def announce(self, request: AnnounceRequest) -> Deferred[AnnounceResponse]:
@@ -225,6 +229,8 @@ class UdpTracker:
 
     async def _addresses(self) -> list[Address]:
         found = [Address(host, self._port) for host in (await self._network.resolve(self._host))]
+        if self._family is not None:
+            found = [address for address in found if address.is_ipv6 is (self._family == 6)]
         usable = [address for address in found[:MAX_ADDRESSES] if _may_ask(address.host)]
         usable = [address for address in usable if self._network.refusal(address.host) is None]
         if found and not usable:

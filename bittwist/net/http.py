@@ -125,17 +125,19 @@ class HttpClient:
         deadline: float = 30.0,
         headers: Iterable[tuple[str, str]] = (),
         any_status: bool = False,
+        family: int | None = None,
     ) -> Deferred[HttpResponse]:
         """Fetch `url`: at most `limit` bytes of body, all within `deadline` seconds.
 
-        A status outside 200 to 299 is a FetchError with that status, unless `any_status` asks for the answer.
+        With a `family` (4 or 6) only addresses of that one are asked. A status outside 200 to 299 is a
+        FetchError with that status, unless `any_status` asks for the answer.
         Cancelling closes the connection.
         """
         try:
             first = Url.parse(url)
         except ValueError as problem:
             return fail(FetchError(_shown(url), str(problem)))
-        fetch = _Fetch(self.means, first, purpose, limit)
+        fetch = _Fetch(self.means, first, purpose, limit, family)
 
         def begin() -> Deferred[HttpResponse]:
             return _within(
@@ -151,11 +153,12 @@ class HttpClient:
 class _Fetch:
     """One fetch over its hops."""
 
-    def __init__(self, means: Means, url: Url, purpose: Purpose, limit: int) -> None:
+    def __init__(self, means: Means, url: Url, purpose: Purpose, limit: int, family: int | None) -> None:
         self._means = means
         self._first = url
         self._purpose = purpose
         self._limit = limit
+        self._family = family
         self._was_global = False
 
     async def run(self, headers: dict[str, str], any_status: bool) -> HttpResponse:
@@ -182,9 +185,13 @@ class _Fetch:
         refusal = url_refusal(url, self._purpose)
         if refusal is not None:
             raise FetchError(str(url), refusal)
-        line = self._means.line(
-            url, lambda host: address_refusal(host, url, self._purpose, hop=hop, was_global=self._was_global)
-        )
+
+        def refused(host: str) -> str | None:
+            if self._family is not None and (":" in host) is not (self._family == 6):
+                return "the address is of the other family"
+            return address_refusal(host, url, self._purpose, hop=hop, was_global=self._was_global)
+
+        line = self._means.line(url, refused)
         # A byte range is one of the file, not of its encoding.
         encoding = "identity" if self._purpose is Purpose.WEB_SEED else "gzip, deflate"
         head = self._means.headers(url, self._first, encoding, headers)
