@@ -56,7 +56,7 @@ class FiledSwarm(Swarm):
             self.network.host(SEED_HOST).limit(upload=upload)
 
     def leech(self, *, busy=0.0, **changed):
-        """A session whose state and torrents are in files; with `busy` its disk takes up to so many seconds."""
+        """A session whose state and torrents are in files; its disk takes up to `busy` seconds."""
         token = Random(f"{self.network.seed} leech {len(self.sessions)}")
         if busy:
             pool = BusyPool(self.network.host(LEECH_HOST), token, busy)

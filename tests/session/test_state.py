@@ -1,7 +1,8 @@
 """What survives a restart."""
 
 import shutil
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
@@ -10,12 +11,25 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import MetainfoError, StorageError
+from bittwist.metainfo import bencode
 from bittwist.metainfo.magnet import Magnet
+from bittwist.session.home import Home
+from bittwist.session.rules import Goals
 from bittwist.session.state import SUFFIX, SavedTorrent, StateFolder
+from bittwist.swarm.priorities import Priority, Wishes
 from tests.session.torrents import content, torrent
 
 METAINFO = torrent(content(50000), trackers=("http://tracker.example/announce",))
 MAGNET = Magnet.parse("magnet:?xt=urn:btih:" + "ab" * 20 + "&dn=name&tr=http%3A%2F%2Ft.example%2Fannounce")
+
+KEYS = [b"priorities", b"sequential", b"first and last", b"names", b"left", b"goals", b"seeded"]
+VALUES = st.recursive(
+    st.integers(-2, 9) | st.binary(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([b"folder", b"names", b"ratio", b"idle", b"x"]), inner)
+    ),
+)
 
 
 def saved(source=METAINFO, path="/srv/übung", added_at=5.0):
@@ -38,6 +52,56 @@ class SavedTorrentTests(SynchronousTestCase):
             broken = whole.replace(b"%d:%s" % (len(key), key), b"%d:%s" % (len(key), b"a" * len(key)))
             with self.assertRaises(MetainfoError):
                 SavedTorrent.decode(broken)
+
+
+class WishesTests(SynchronousTestCase):
+    """What is kept of the user's wishes, and what of that is believed."""
+
+    metainfo = torrent(content(50000), files=[(("a",), 20000), (("b",), 30000)])
+
+    def saved(self, **changed):
+        return replace(saved(self.metainfo), **changed)
+
+    def test_wishes_come_back_as_they_were(self):
+        whole = self.saved(
+            names=((0, PurePosixPath("other/ä")), (1, PurePosixPath("b"))),
+            left=(Home(Path("/old")), Home(Path("/older"), ((1, PurePosixPath("x")),))),
+            wishes=Wishes((Priority.SKIP, Priority.HIGH), True, True),
+            goals=Goals(1.5, 3600.0, None),
+            seeded=77.0,
+        )
+        self.assertEqual(SavedTorrent.decode(whole.encode()), whole)
+
+    def test_goals_of_its_own_that_are_none_come_back_too(self):
+        for goals in (None, Goals(), Goals(ratio=0.0)):
+            self.assertEqual(SavedTorrent.decode(self.saved(goals=goals).encode()).goals, goals)
+
+    def test_where_nothing_was_asked_for_nothing_is_said(self):
+        for key in (b"priorities", b"names", b"left", b"goals", b"sequential", b"seeded"):
+            self.assertNotIn(key, self.saved().encode())
+
+    def test_names_that_are_not_safe_and_priorities_that_fit_no_torrent_are_refused(self):
+        for changed in (
+            {"names": ((0, PurePosixPath("../up")),)},
+            {"names": ((0, PurePosixPath("/etc/passwd")),)},
+            {"names": ((7, PurePosixPath("x")),)},
+            {"names": ((0, PurePosixPath("data.bin/b")),)},
+            {"left": (Home(Path("/old"), ((0, PurePosixPath("..")),)),)},
+            {"wishes": Wishes((Priority.LOW,))},
+            {"wishes": Wishes((Priority.LOW, 3))},
+        ):
+            with self.subTest(changed=changed), self.assertRaises(MetainfoError):
+                SavedTorrent.decode(self.saved(**changed).encode())
+        with self.assertRaises(MetainfoError):
+            SavedTorrent.decode(replace(saved(MAGNET), names=((0, PurePosixPath("x")),)).encode())
+
+    @given(st.dictionaries(st.sampled_from(KEYS), VALUES))
+    def test_arbitrary_wishes_raise_only_our_error(self, wishes):
+        told = {**bencode.decode(self.saved().encode()), **wishes}
+        try:
+            SavedTorrent.decode(bencode.encode(told))
+        except MetainfoError:
+            pass
 
 
 class StateFolderTests(SynchronousTestCase):
