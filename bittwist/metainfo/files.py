@@ -105,7 +105,7 @@ def renamed(
 ) -> tuple[PurePosixPath, ...]:
     """The paths, some of them replaced by ones that the user chose, as far as these are safe.
 
-    UnsafePath if nothing is left of a name, or if it is one that another file has, or is in, or that it is in;
+    UnsafePath if nothing is left of a name, or if it is that of another file or of a folder that one is in.
     IndexError where there is no such file.
     """
     changed = list(paths)
