@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
@@ -15,58 +15,15 @@ from bittwist.metainfo.info import Info
 from bittwist.session.absence import Absence
 from bittwist.session.content import Content, Progress
 from bittwist.session.dialing import Dialing
-from bittwist.session.downloads import DownloadsOwner
 from bittwist.session.finding import Finding
-from bittwist.session.home import Home
 from bittwist.session.lifecycle import Life, State, lifecycle
-from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
-from bittwist.session.statistics import Tally
+from bittwist.session.subject import Subject
 from bittwist.session.surroundings import Surroundings
 from bittwist.session.webseeds import WebSeeds
 from bittwist.session.winding import Winding
-from bittwist.storage.interfaces import IStorage
 from bittwist.storage.workers import Lane
 from bittwist.swarm.priorities import Wishes
-
-
-class Subject(DownloadsOwner, Protocol):
-    """The torrent, as the course of its life sees it."""
-
-    tally: Tally
-
-    @property
-    def info(self) -> Info | None: ...
-    @property
-    def force(self) -> bool: ...
-    @property
-    def running(self) -> bool:
-        """Whether it is to run, if nothing keeps it from that."""
-        ...
-
-    @property
-    def home(self) -> Home: ...
-    @property
-    def wishes(self) -> Wishes: ...
-    @property
-    def unsettled(self) -> bool:
-        """Whether files are to be brought from where they were before."""
-        ...
-
-    def bringing(self, storage: IStorage) -> Iterator[int]:
-        """The steps that bring them, each a moment's work for a disk thread."""
-        ...
-
-    def settled(self) -> None:
-        """All files are where they are to be."""
-        ...
-
-    def metadata_fetch(self) -> MetadataFetch: ...
-    def entered(self, state: State) -> None:
-        """A state is entered; what it does is about to begin."""
-        ...
-
-    def tick(self, now: float) -> None: ...
 
 
 class Course:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from bittwist.address import Address
-from bittwist.discovery.announcer import TrackerStatus
 from bittwist.errors import MetainfoError, SessionError, StorageError
 from bittwist.metainfo.geometry import BLOCK
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
-from bittwist.metainfo.urls import tracker_urls
 from bittwist.net.policy import Permit
 from bittwist.session import observe
 from bittwist.session.conditions import Condition
@@ -22,17 +19,18 @@ from bittwist.session.conversation import Conversation
 from bittwist.session.course import Course
 from bittwist.session.dialing import Dialing
 from bittwist.session.fileverbs import FileVerbs
-from bittwist.session.finding import Finding, SourceStatus, with_tracker, without_tracker
+from bittwist.session.finding import Finding
 from bittwist.session.lifecycle import State
 from bittwist.session.limits import TorrentLimits
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
 from bittwist.session.rules import Goals, Seeding
+from bittwist.session.sourceverbs import SourceVerbs
 from bittwist.session.state import SavedTorrent
 from bittwist.session.statistics import Pace, PeerStatistics, Tally, TorrentStatistics
 from bittwist.session.surroundings import Surroundings
 from bittwist.session.wanted import Wanted
-from bittwist.session.webseeds import WebSeeds, WebSeedStatus, with_web_seed, without_web_seed
+from bittwist.session.webseeds import WebSeeds
 from bittwist.storage.interfaces import IStorage
 from bittwist.swarm.candidates import Candidates
 from bittwist.swarm.priorities import Priority, selected
@@ -47,7 +45,7 @@ LEAST_ASKED = 2  # blocks
 LEFT_UNKNOWN = 16384  # told to trackers before the metadata is known: not 0, which would mean a seed
 
 
-class Torrent(FileVerbs):
+class Torrent(FileVerbs, SourceVerbs):
     """Made and owned by a Session; methods that return a Deferred start whether awaited or not."""
 
     _log = Logger()
@@ -201,21 +199,6 @@ class Torrent(FileVerbs):
         now = self._around.clock.seconds()
         return tuple(talk.statistics(now) for talk in self._peers)
 
-    def trackers(self) -> tuple[TrackerStatus, ...]:
-        return self._finding.trackers()
-
-    def sources(self) -> tuple[SourceStatus, ...]:
-        """Where peers and blocks come from, and how much from where."""
-        seeds = (
-            SourceStatus("web seed", each.url, each.state.value, 0, each.downloaded, each.error or None)
-            for each in self.web_seeds()
-        )
-        return (*self._finding.statuses(), *seeds)
-
-    def web_seeds(self) -> tuple[WebSeedStatus, ...]:
-        """In the order they were added, those of BEP 17 behind those of BEP 19."""
-        return self._web_seeds.statuses()
-
     def saved(self) -> SavedTorrent:
         """What is kept of it across a restart."""
         tally = self.tally
@@ -313,39 +296,6 @@ class Torrent(FileVerbs):
         It is not remembered across a restart.
         """
         self._peers.superseed(on)
-
-    def add_peers(self, addresses: Iterable[Address], source: str = "manual") -> None:
-        """Peers of this torrent may be there. What a private torrent must not use is passed over."""
-        self._finding.found(addresses, source)
-
-    def add_tracker(self, url: str, tier: int | None = None) -> None:
-        """Announce to this tracker too, at once; as the last one of that tier it may have to wait its turn.
-
-        SessionError for what has not the form of a tracker's URL.
-        """
-        if not tracker_urls([url]):
-            raise SessionError(f"{url} is not the URL of a tracker")
-        if self._finding.add_tracker(url, tier):
-            self.source = with_tracker(self.source, url, tier)
-            self._around.changed(self)
-
-    def remove_tracker(self, url: str) -> None:
-        """Announce there no more, after a last word."""
-        if self._finding.remove_tracker(url):
-            self.source = without_tracker(self.source, url)
-            self._around.changed(self)
-
-    def add_web_seed(self, url: str) -> None:
-        """Fetch from there too (BEP 19), now and after a restart; MetainfoError if that is no http(s) URL."""
-        self.source = with_web_seed(self.source, url)
-        self._web_seeds.add(self.source.web_seeds)
-        self._around.changed(self)
-
-    def remove_web_seed(self, url: str) -> None:
-        """Fetch from there no more, of whichever kind it is."""
-        self.source = without_web_seed(self.source, url)
-        self._web_seeds.remove(url)
-        self._around.changed(self)
 
     def part_from(self, refusal: Permit) -> None:
         """Close the connections with those whom `refusal` has something against now."""
