@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from random import Random
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -12,13 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from bittwist.errors import BitTwistError, RemoteProtocolError, SessionError
 from bittwist.metainfo.geometry import Geometry
-from bittwist.session import metadata
+from bittwist.session import metadata, presence, roster
 from bittwist.session.conversation import Conversation
 from bittwist.session.downloads import Downloads
 from bittwist.session.introductions import OUR_ID as PEX_ID
 from bittwist.session.introductions import Introductions
 from bittwist.session.presence import Presence
-from bittwist.session.ranks import Ranks
+from bittwist.session.roster import BothSeeds, Outranked, Roster
 from bittwist.session.settings import SessionSettings
 from bittwist.session.uploads import Uploads
 from bittwist.swarm.candidates import Candidates, Source
@@ -29,48 +28,18 @@ from bittwist.wire.extension import EXTENDED_HANDSHAKE
 from bittwist.wire.runs import Block, BlockData
 from bittwist.wire.ut_metadata import MetadataRequest
 
-SEEDS_APART = 3600.0  # seconds until a seed is dialed by a seed again: it may be one no longer
-AGAIN_AFTER = 1.0  # seconds until a peer is dialed again that we parted from for other reasons
 MAX_RESTATED = 16  # bitfields of one peer, and one a second, besides those that take the place of many Haves
 HAVE_SIZE, BITFIELD_HEAD = 9, 5  # bytes of a Have, and of a bitfield message beside its bits
 
 
-class BothSeeds(SessionError):
-    """Neither end wants anything of the other."""
-
-    def __init__(self) -> None:
-        super().__init__("both are seeds")
-
-
-class Outranked(SessionError):
-    """There are enough peers, and another one has a higher priority (BEP 40)."""
-
-    def __init__(self) -> None:
-        super().__init__("enough peers, and others come before this one")
-
-
-class Limits(Protocol):
-    """How many connections there may be."""
-
-    def room_for_peer(self, torrent_peers: int) -> bool: ...
-
-
-class Around(Protocol):
+class Around(roster.Around, presence.Around, Protocol):
     """What peers need of the session's surroundings."""
 
     @property
     def clock(self) -> IReactorTime: ...
-    @property
-    def peer_id(self) -> bytes: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def random(self) -> Random: ...
-    @property
-    def limits(self) -> Limits: ...
     def settings(self) -> SessionSettings: ...
-    def next_key(self) -> int: ...
     def port(self) -> int: ...
+    def next_key(self) -> int: ...
 
 
 class Peers:
@@ -90,11 +59,8 @@ class Peers:
         self._around = around
         self._candidates = candidates
         self._own_hosts = own_hosts if own_hosts is not None else OwnHosts()
-        self._ranks = Ranks(self._own_hosts, around.port)
-        self._talks: dict[int, Conversation] = {}
-        self._outranked: set[int] = set()  # keys of those that are being parted from for another
-        self._fetched: Counter[Source] = Counter()  # payload bytes of peers that are gone, by who named them
-        self._presence = Presence(around, self._own_hosts, lambda: tuple(self._talks.values()))
+        self._roster = Roster(around, candidates, self._own_hosts)
+        self._presence = Presence(around, self._own_hosts, lambda: self._roster)
         self._geometry: Geometry | None = None
         self._raw_info: bytes | None = None
         self._downloads: Downloads | None = None
@@ -107,10 +73,10 @@ class Peers:
         self.wants_peers: Callable[[], None] = lambda: None  # told when a connection is gone
 
     def __len__(self) -> int:
-        return len(self._talks) - len(self._outranked)
+        return len(self._roster)
 
     def __iter__(self) -> Iterator[Conversation]:
-        return iter(tuple(self._talks.values()))
+        return iter(self._roster)
 
     def conversation(self) -> Conversation:
         """For a connection about to be shaken hands on; it counts from `welcome` on."""
@@ -174,10 +140,7 @@ class Peers:
         return self._presence.superseeds
 
     def ban(self, host: str, reason: str) -> None:
-        self._candidates.ban(host, reason)
-        for talk in self:
-            if talk.host == host:
-                talk.close(RemoteProtocolError(reason))
+        self._roster.ban(host, reason)
 
     def introduce(self, introductions: Introductions | None) -> None:
         """Turn peer exchange on, or off; those who are here are told."""
@@ -192,10 +155,7 @@ class Peers:
 
     def fetched(self) -> Counter[Source]:
         """Payload bytes by who named the peers that they came from; "incoming" are those who dialed us."""
-        fetched = Counter(self._fetched)
-        for talk in self._talks.values():
-            fetched[self._source_of(talk)] += talk.downloaded
-        return fetched
+        return self._roster.fetched()
 
     def part(self, reason: SessionError) -> None:
         """End every conversation that there is now; others may begin."""
@@ -229,7 +189,7 @@ class Peers:
         return gone
 
     def _tell_gone(self) -> None:
-        if not self._talks:
+        if self._roster.empty:
             waiting, self._gone = self._gone, []
             for gone in waiting:
                 gone.callback(None)
@@ -256,64 +216,20 @@ class Peers:
 
     @property
     def seeds(self) -> int:
-        return sum(1 for talk in self._talks.values() if talk.has is not None and talk.has.complete)
+        return self._roster.seeds
 
     # What conversations tell
 
     def welcome(self, talk: Conversation) -> BitTwistError | None:
         if not self._meeting:
             return SessionError("not running")
-        if self._candidates.banned(talk.host):
-            return SessionError("banned")
-        of_host = sum(1 for other in self._talks.values() if other.host == talk.host)
-        twin = self._twin(talk)
-        if twin is not None:
-            # Both ends may have dialed at once: both keep the one dialed by the larger peer id.
-            assert talk.peer.remote is not None
-            ours_dials = self._around.peer_id > talk.peer.remote.peer_id
-            if talk.peer.outgoing is twin.peer.outgoing or talk.peer.outgoing is not ours_dials:
-                self._came_by(twin, talk)
-                return SessionError("connected already")
-            talk.dialed, twin.dialed = twin.dialed, []
-            twin.close(SessionError("connected already"))
-        elif of_host >= self._around.settings().max_peers_per_host:
-            return SessionError("enough peers of that host")
-        elif not self._around.limits.room_for_peer(len(self)) and not self._make_room(talk):
-            return SessionError("enough peers")
-        self._talks[talk.key] = talk
-        self._came_by(talk, talk)
+        refusal = self._roster.admit(talk)
+        if refusal is not None:
+            return refusal
         if self.introductions is not None:
             self.introductions.met(talk, self._clock.seconds())
         if self._paused:
             talk.peer.pause()
-        return None
-
-    def _make_room(self, talk: Conversation) -> bool:
-        """Part from one who comes after `talk`, if there is one."""
-        staying = [other for other in self._talks.values() if other.key not in self._outranked]
-        weakest = self._ranks.outranked(talk, staying, self._clock.seconds())
-        if weakest is not None:
-            self._outranked.add(weakest.key)
-            weakest.close(Outranked())
-        return weakest is not None
-
-    def _source_of(self, talk: Conversation) -> Source:
-        origin = self._candidates.origin(talk.dialed[0]) if talk.dialed else None
-        return origin if origin is not None else ("incoming", "")
-
-    def _came_by(self, talk: Conversation, dialed: Conversation) -> None:
-        """While `talk` lasts there is no need to dial its peer where `dialed` has found it."""
-        if dialed.peer.outgoing:
-            self._candidates.connected(dialed.address)
-            talk.dialed.append(dialed.address)
-
-    def _twin(self, talk: Conversation) -> Conversation | None:
-        """The same peer, connected already. Of another host, it is one that copies a peer id."""
-        assert talk.peer.remote is not None
-        for other in self._talks.values():
-            assert other.peer.remote is not None
-            if other.host == talk.host and other.peer.remote.peer_id == talk.peer.remote.peer_id:
-                return other
         return None
 
     @property
@@ -361,7 +277,7 @@ class Peers:
                 self.fetch.received(talk, told, now)
 
     def has_changed(self, talk: Conversation, index: int | None) -> None:
-        if self._downloads is None or talk.has is None or talk.key not in self._talks:
+        if self._downloads is None or talk.has is None or talk not in self._roster:
             return
         self._presence.has_changed(talk, index, self._clock.seconds())
         self._part_if_seeds(talk)
@@ -385,7 +301,7 @@ class Peers:
         return True
 
     def has_lost(self, talk: Conversation, index: int) -> None:
-        if self._downloads is None or talk.has is None or talk.key not in self._talks:
+        if self._downloads is None or talk.has is None or talk not in self._roster:
             return
         talk.withdrawn.append(index)
 
@@ -430,7 +346,7 @@ class Peers:
             self._downloads.blocks(talk, blocks)
 
     def settled(self, talk: Conversation) -> None:
-        if talk.key not in self._talks:
+        if talk not in self._roster:
             return
         if talk.withdrawn:
             self._take_back(talk)
@@ -447,20 +363,11 @@ class Peers:
 
     def left(self, talk: Conversation, reason: Exception) -> None:
         now = self._clock.seconds()
-        if self._talks.pop(talk.key, None) is None:
+        if not self._roster.left(talk, reason, wants_nothing=self._wants_nothing):
             return
-        self._outranked.discard(talk.key)
-        self._fetched[self._source_of(talk)] += talk.downloaded
         if self.introductions is not None:
             parted = isinstance(reason, (BothSeeds, Outranked))
             self.introductions.left(talk, as_good_as_others=parted)
-        for address in talk.dialed:
-            if isinstance(reason, SessionError):
-                seeds = isinstance(reason, BothSeeds) and self._wants_nothing
-                apart = SEEDS_APART if seeds else AGAIN_AFTER
-                self._candidates.parted(address, now, apart)
-            else:
-                self._candidates.lost(address, now)
         self._presence.left(talk, now)
         if self.fetch is not None:
             self.fetch.left(talk, now)

@@ -20,7 +20,7 @@ from bittwist.net.policy import Permit
 from bittwist.peer.connector import Connector
 from bittwist.session.home import Home
 from bittwist.session.observe import Happening
-from bittwist.session.peers import Limits
+from bittwist.session.roster import Limits
 from bittwist.session.settings import SessionSettings
 from bittwist.session.throttling import Throttling
 from bittwist.storage.disk import Disk
