@@ -52,6 +52,27 @@ def test_bittwist_completes_by_the_address_in_the_link_alone(
     assert shared.differences(leech) == []
 
 
+@pytest.mark.parametrize("client", [named(c) for c in (Libtorrent, Transmission, Aria2, Webtorrent)])
+def test_of_a_link_that_chooses_files_only_these_exist_afterwards(
+    client: type[Client], hosts: list[Host], tmp_path: Path
+) -> None:
+    shared = Shared.make(tmp_path, many_files)
+    files = Metainfo.parse(shared.torrent.read_bytes()).info.files
+    with ExitStack() as stack:
+        seed = client(hosts[1], tmp_path / "seed", OWN_PORT)
+        stack.callback(seed.stop)
+        seed.seed(shared.torrent, shared.content.parent)
+        leech = Bittwist(hosts[2], tmp_path / "leech")
+        stack.callback(leech.stop)
+        leech.download(cast(Path, f"{link(shared, seed)}&so=1,40-42"), shared.target)
+        leech.wait(ENOUGH)
+    folder = shared.target / shared.content.name
+    chosen = {"/".join(files[index].path) for index in (1, 40, 41, 42)}
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == chosen
+    for path in chosen:
+        assert (folder / path).read_bytes() == (shared.content / path).read_bytes()
+
+
 @pytest.mark.parametrize("client", [named(c) for c in (Libtorrent, Webtorrent)])
 def test_a_client_completes_by_the_address_in_our_link_alone(
     client: type[Client], hosts: list[Host], tmp_path: Path
