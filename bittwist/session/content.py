@@ -133,7 +133,7 @@ class Content:
         self._store.skipped = wishes.skipped
         if not self._ready:
             return succeed(None)
-        self.downloads.prioritise(self._levels(), sequential=wishes.sequential)
+        self._prioritise()
         return Deferred.fromCoroutine(self._lay_out_and_go_on())
 
     async def _lay_out_and_go_on(self) -> None:
@@ -144,6 +144,10 @@ class Content:
             await self._lay_out()
         finally:
             self._laying_out = False
+        self._prioritise()
+
+    def _prioritise(self) -> None:
+        self.downloads.more_to_come = not self.laid_out
         self.downloads.prioritise(self._levels(), sequential=self._wishes.sequential)
 
     async def _lay_out(self) -> None:
@@ -188,7 +192,7 @@ class Content:
     @property
     def complete(self) -> bool:
         """Whether all that is wanted is here."""
-        return self._picker.complete and self.laid_out
+        return self.downloads.finished
 
     @property
     def whole(self) -> bool:

@@ -96,12 +96,13 @@ class Downloads:
         self._resting: dict[int, float] = {}  # until when
         self._running = False
         self._tally = tally
+        self.more_to_come = False  # pieces that will be wanted when the files are there that they are for
         self.most_outstanding: int | None = None  # blocks of all sources together; None for no limit
 
     @property
     def finished(self) -> bool:
-        """Nothing is wanted any more."""
-        return self._picker.wanted_left == 0
+        """Nothing is wanted any more, nor about to be."""
+        return self._picker.wanted_left == 0 and not self.more_to_come
 
     @property
     def have(self) -> Bitfield:

@@ -1,6 +1,8 @@
 """What is wanted of a torrent's files, and where they are, changed while it runs."""
 
+import os
 from pathlib import PurePosixPath
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -179,6 +181,28 @@ class WantedTests(SynchronousTestCase):
         torrent.start()
         self.complete()
         self.assertThere("a", "e")
+        self.swarm.quiet()
+
+    def test_a_file_that_there_is_no_room_for_is_made_when_there_is(self):
+        torrent = self.start([A], allocation="full")
+        self.complete()
+        full = mock.patch.object(os, "posix_fallocate", side_effect=OSError(28, "No space left on device"))
+        with full:
+            torrent.set_priorities({E: NORMAL})
+            self.swarm.network.advance(1)
+            self.assertIs(torrent.state, State.WAITING)
+            self.swarm.network.advance(100)
+            self.assertIs(torrent.state, State.WAITING)
+        self.swarm.network.advance(31)
+        self.complete()
+        self.assertThere("a", "e")
+        self.swarm.quiet()
+
+    def test_trackers_are_told_that_it_is_a_partial_seed(self):
+        torrent = self.start([A])
+        self.complete()
+        self.assertTrue(torrent._course.content.partial)
+        self.assertGreater(torrent.left, 0)
         self.swarm.quiet()
 
     def test_what_is_wanted_is_remembered(self):
