@@ -88,7 +88,7 @@ class Npm:
 
     def start(self) -> Program:
         script = NPM / "node_modules/bittorrent-tracker/bin/cmd.js"
-        command = [
+        command: list[str | Path] = [
             "node",
             script,
             "--port",

@@ -42,7 +42,7 @@ class Outage:
 
 
 class RestartTests(SynchronousTestCase):
-    def test_no_second_meets_more_than_a_twentieth_of_the_clients_and_all_are_back_in_an_interval(self) -> None:
+    def test_no_second_meets_more_than_a_twentieth_of_the_clients_and_all_are_back_soon(self) -> None:
         random = Random(SEED)
         clock = Clock()
         tracker = Outage(clock)
