@@ -174,6 +174,18 @@ class Content:
         """Give a file another path below the save folder."""
         return self._store.rename(file, path)
 
+    def lacks(self, index: int) -> bool:
+        """Whether the piece is wanted and not here."""
+        return self._picker.wants(index) and not self._picker.has(index)
+
+    def missing(self) -> tuple[int, ...]:
+        """The pieces that are wanted and not here."""
+        return tuple(index for index in self._picker.have.missing() if self._picker.wants(index))
+
+    def read(self, index: int, begin: int, length: int) -> Deferred[memoryview]:
+        """Bytes of a verified piece, read-only."""
+        return self._store.read(index, begin, length)
+
     @property
     def progress(self) -> Progress:
         return Progress(self._picker.have, self._picker.have.count, self.bytes_done, self.bytes_skipped)

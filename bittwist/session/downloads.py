@@ -154,6 +154,21 @@ class Downloads:
         for index in self._picker.forgotten():
             self._assembler.drop(index)
 
+    async def offer(self, index: int, view: memoryview) -> bool:
+        """Bytes that may be a wanted piece, not from a source: whether they are, and are kept now."""
+        try:
+            kept = await self._store.keep(index, view)
+        except StorageError as error:
+            self._owner.storage_failed(error)
+            raise
+        if kept.good and not self._picker.has(index):
+            self._assembler.drop(index)
+            self._picker.verified(index)
+            self._drop_forgotten()
+            self._owner.piece_verified(index)
+            self._ask_the_idle()
+        return kept.good
+
     # What sources say of themselves
 
     def joined(self, source: BlockSource, has: Bitfield, *, in_rows: bool = False) -> None:
@@ -314,6 +329,8 @@ class Downloads:
     def _verified(self, index: int, kept: Kept) -> None:
         if kept.digests is not None:
             self._judge(self._blame.passed(index, kept.digests))
+        if self._picker.has(index):
+            return  # it came from elsewhere meanwhile
         self._picker.verified(index)
         self._drop_forgotten()
         self._owner.piece_verified(index)

@@ -33,6 +33,7 @@ from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.metainfo.similar import related
 from bittwist.net.addressfilter import AddressFilter, FilterStatus
 from bittwist.net.http import HttpClient
 from bittwist.net.policy import Network
@@ -168,6 +169,7 @@ class Session(Service):
             own_hosts=OwnHosts(self.settings.external_address),
             storage=self._files if storage is None else lambda home, info: storage(home.folder, info),
             journal=lambda info_hash: self._state.journal(info_hash) if self._state else None,
+            similar=self._similar,
             publish=self._observers.publish,
             changed=self._changed,
         )
@@ -395,6 +397,18 @@ class Session(Service):
             torrent.share_memory(self.settings.disk.memory_budget // len(fetching))
 
     # What its parts ask
+
+    def _similar(self, torrent: Torrent) -> list[Torrent]:
+        """The others that are hinted to share files with it (BEP 38)."""
+        ours = torrent.metainfo
+        return [
+            other
+            for other in self.torrents
+            if other is not torrent
+            and ours is not None
+            and other.metainfo is not None
+            and related(ours, other.metainfo)
+        ]
 
     def _make_listener(self) -> Listener | EndpointListener:
         settings = self.settings

@@ -55,6 +55,7 @@ class SessionSettings:
     suggest: bool = False  # tell peers what was read last (BEP 6): spares a slow disk, not the swarm
     allowed_fast: int = ALLOWED_FAST_PIECES  # pieces a newcomer may fetch while it is choked (BEP 6); 0: none
     magnets_private_until_known: bool = True
+    reuse_similar: bool = False  # copy what similar torrents have already (BEP 38) before peers are asked
     retry_after: float = 30.0  # seconds until a full disk is tried again, or a missing folder looked for
     goals: Goals = field(default_factory=Goals)  # of torrents that have none of their own
     network: NetworkSettings = field(default_factory=NetworkSettings)

@@ -56,5 +56,6 @@ class Surroundings:
     own_hosts: OwnHosts
     storage: Callable[[Home, Info], IStorage]
     journal: Callable[[InfoHash], Path | None]
+    similar: Callable[[Torrent], list[Torrent]]
     publish: Callable[[Happening], None]
     changed: Callable[[Torrent], Deferred[None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from bittwist.errors import MetainfoError, SessionError, StorageError
@@ -24,6 +24,7 @@ from bittwist.session.lifecycle import State
 from bittwist.session.limits import TorrentLimits
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
+from bittwist.session.reuse import reuse
 from bittwist.session.rules import Goals, Seeding
 from bittwist.session.sourceverbs import SourceVerbs
 from bittwist.session.state import SavedTorrent
@@ -72,6 +73,7 @@ class Torrent(FileVerbs, SourceVerbs):
         self._pace = Pace(self.tally)
         self._own_goals = saved.goals
         self._seeding = Seeding(saved.seeded)
+        self._reused = False  # similar torrents were made use of
         self._wanted = Wanted(around, self, saved.home, saved.left, saved.wishes)
         self._metadata: Condition[Torrent] = Condition(around.clock)
         self._complete: Condition[Torrent] = Condition(around.clock)
@@ -285,6 +287,17 @@ class Torrent(FileVerbs, SourceVerbs):
         """Hash every piece anew, whatever is remembered of them: now, or when it is started."""
         self._course.recheck()
 
+    def reuse_similar(self) -> Deferred[int]:
+        """Copy what torrents of this session have already that are hinted to be similar (BEP 38).
+
+        Fires with how many pieces that were; 0 in any state but downloading. The others are only read.
+        """
+        others = [other._course.content for other in self._around.similar(self) if other._course.exchanging]
+        content = self._course.content
+        if content is None or self.state is not State.DOWNLOADING:
+            return succeed(0)
+        return Deferred.fromCoroutine(reuse(content, [other for other in others if other is not None]))
+
     @property
     def superseeding(self) -> bool:
         """Whether `set_superseeding` asked for it; no more when another peer has all pieces."""
@@ -344,6 +357,7 @@ class Torrent(FileVerbs, SourceVerbs):
                 self._share_slots()
                 self._ask_within_limits()
                 self._complete.reset()
+                self._begin_with_similar()
             case State.SEEDING:
                 self._share_slots()
                 self._complete.meet(self)
@@ -354,6 +368,16 @@ class Torrent(FileVerbs, SourceVerbs):
             case _:
                 pass
         self._around.changed(self)
+
+    def _begin_with_similar(self) -> None:
+        """Once after a check, if the settings say so: others have it on this very disk."""
+        if self._around.settings().reuse_similar and not self._reused:
+            self._reused = True
+            self._around.clock.callLater(0, self._reuse_similar)
+
+    def _reuse_similar(self) -> None:
+        reusing = self.reuse_similar()
+        reusing.addErrback(lambda failure: self._log.failure("Nothing could be reused", failure))
 
     def _share_slots(self) -> None:
         content = self._course.content
