@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from bittwist.app.descriptors import within_limits
 from bittwist.app.lag import LoopLag
+from bittwist.app.reload import Reload
 from bittwist.app.sources import find
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
 from bittwist.errors import BitTwistError, DuplicateTorrent
@@ -54,6 +55,11 @@ class Peer(Service):
             adding.cancel()
         return self.session.stopService()
 
+    def reload(self) -> None:
+        """Read the address filters again."""
+        told = self.session.reload_filter()
+        told.addErrback(lambda failure: self._log.failure("the address filters were not read", failure))
+
     async def _add(self, source: str) -> None:
         try:
             found = await find(self._reactor, source, self._config.session.network.bind)
@@ -80,7 +86,8 @@ class Peer(Service):
 
 def peer_service(reactor: Any, config: PeerConfig) -> MultiService:
     """A peer; nothing opens before it is started."""
-    return _together(Peer(reactor, config), LoopLag(reactor))
+    peer = Peer(reactor, config)
+    return _together(peer, Reload(reactor, peer.reload), LoopLag(reactor))
 
 
 def suite_service(reactor: Any, tracker: TrackerConfig, peer: PeerConfig) -> MultiService:

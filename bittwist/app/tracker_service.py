@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
-from twisted.application.service import MultiService, Service
+from twisted.application.service import MultiService
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -20,6 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from bittwist.address import Address
+from bittwist.app.reload import Reload
 from bittwist.app.settings import read_settings
 from bittwist.app.tracker_config import TrackerConfig
 from bittwist.errors import ConfigError
@@ -139,38 +137,6 @@ def _reload(tracker: Tracker, admin: Admin | None, file: Path, folder: Path) -> 
             "[tracker] and [admin] are as {file} has them now; the rest is for the next start",
             file=str(file),
         )
-
-
-class Reload(Service):
-    """Calls `reload` on SIGHUP, while it runs; SIGHUP would end the process otherwise."""
-
-    def __init__(self, reactor: Any, reload: Callable[[], None]) -> None:
-        self._reactor = reactor
-        self._reload = reload
-        self._before: Any = None
-
-    def privilegedStartService(self) -> None:
-        """Before any port is open, if it is called at all."""
-        super().privilegedStartService()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        self._listen()
-
-    def startService(self) -> None:
-        super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        self._listen()
-
-    def stopService(self) -> None:
-        super().stopService()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        if self._before is not None:
-            signal.signal(signal.SIGHUP, self._before)
-            self._before = None
-
-    def _listen(self) -> None:
-        usable = hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread()
-        if usable and self._before is None:
-            self._before = signal.signal(signal.SIGHUP, self._told)
-
-    def _told(self, *_: object) -> None:
-        self._reactor.callFromThread(self._reload)
 
 
 @implementer(IStreamServerEndpoint)

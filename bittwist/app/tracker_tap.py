@@ -14,9 +14,10 @@ from bittwist.app.clock import use_monotonic
 from bittwist.app.descriptors import raise_limit
 from bittwist.app.garbage import collect_seldom
 from bittwist.app.plainly import tell_plainly
+from bittwist.app.reload import Reload
 from bittwist.app.settings import read_settings
 from bittwist.app.tracker_config import ListenSettings, TrackerConfig
-from bittwist.app.tracker_service import Reload, tracker_service
+from bittwist.app.tracker_service import tracker_service
 from bittwist.app.tracker_workers import Workers, check_shareable
 from bittwist.errors import ConfigError
 from bittwist.net.policy import Network
