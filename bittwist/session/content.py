@@ -176,7 +176,7 @@ class Content:
 
     def lacks(self, index: int) -> bool:
         """Whether the piece is wanted and not here."""
-        return self._picker.wants(index) and not self._picker.has(index)
+        return self._picker.wants(index) and index not in self._picker.have
 
     def missing(self) -> tuple[int, ...]:
         """The pieces that are wanted and not here."""

@@ -130,7 +130,7 @@ class Downloads:
 
     def set_deadline(self, index: int, at: float) -> None:
         """The piece is needed by then, if it is wanted at all."""
-        if not self._picker.has(index):
+        if index not in self._picker.have:
             self._picker.deadlines.add(index, at)
             self._measure()
             for source in tuple(self._sources.values()):
@@ -161,7 +161,7 @@ class Downloads:
         except StorageError as error:
             self._owner.storage_failed(error)
             raise
-        if kept.good and not self._picker.has(index):
+        if kept.good and index not in self._picker.have:
             self._assembler.drop(index)
             self._picker.verified(index)
             self._drop_forgotten()
@@ -182,7 +182,7 @@ class Downloads:
 
     def have_announced(self, source: BlockSource, index: int) -> None:
         self._picker.peer_have(source.key, index)
-        if not self._picker.has(index):
+        if index not in self._picker.have:
             self.review(source)
 
     def suggested(self, source: BlockSource, index: int) -> None:
@@ -329,7 +329,7 @@ class Downloads:
     def _verified(self, index: int, kept: Kept) -> None:
         if kept.digests is not None:
             self._judge(self._blame.passed(index, kept.digests))
-        if self._picker.has(index):
+        if index in self._picker.have:
             return  # it came from elsewhere meanwhile
         self._picker.verified(index)
         self._drop_forgotten()

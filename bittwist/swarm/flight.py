@@ -151,19 +151,21 @@ class InFlight:
         """The piece was checked; None if it was not verifying."""
         return self.verifying.pop(index, None)
 
-    def park(self, index: int) -> None:
-        """The piece is not wanted any more; does nothing if it is not active."""
-        piece = self.active.get(index)
-        if piece is not None and index not in self.parked:
-            if piece.unrequested:
-                self._close(piece)
-            self.parked[index] = piece
-
-    def unpark(self, index: int) -> None:
-        """The piece is wanted again; does nothing if it is not parked."""
-        piece = self.parked.pop(index, None)
-        if piece is not None and piece.unrequested:
-            self.open[index] = self.orphans[index] = piece
+    def sort_out(self, levels: Sequence[int]) -> list[int]:
+        """Park the active pieces of level 0 and no others; those nothing came of are abandoned and named."""
+        abandoned = []
+        for index, piece in tuple(self.active.items()):
+            if levels[index]:
+                if self.parked.pop(index, None) and piece.unrequested:
+                    self.open[index] = self.orphans[index] = piece
+            elif piece.untouched:
+                self.abandon(index)
+                abandoned.append(index)
+            elif index not in self.parked:
+                self.parked[index] = piece
+                if piece.unrequested:
+                    self._close(piece)
+        return abandoned
 
     def late(self, piece: ActivePiece, key: PeerKey, *, before: float) -> Iterator[Block]:
         """Blocks of one piece that were asked of others up to `before`, as `again` gives them."""

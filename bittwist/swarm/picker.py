@@ -78,16 +78,9 @@ class Picker:
     def prioritise(self, levels: bytes, *, sequential: bool = False) -> None:
         """How much each piece is wanted from now on (`priorities.levels`), and whether in order."""
         flight = self._flight
-        for index in tuple(self._reserved):
-            if not levels[index]:
-                self._reserved.discard(index)
-        for index, piece in tuple(flight.active.items()):
-            if levels[index]:
-                flight.unpark(index)
-            elif piece.untouched:
-                self._forget(index)
-            else:
-                flight.park(index)
+        for index in [index for index in self._reserved if not levels[index]]:
+            self._reserved.discard(index)
+        self._forgotten += flight.sort_out(levels)
         self._holdings.prioritise(levels, sequential, {*flight.active, *flight.verifying, *self._reserved})
         self._forget_parked()
 
@@ -151,10 +144,6 @@ class Picker:
 
     # What we have
 
-    def has(self, index: int) -> bool:
-        """Whether we have the piece, verified."""
-        return index in self.have
-
     def state(self, index: int) -> PieceState:
         """The one state that a piece is in."""
         if index in self.have:
@@ -173,13 +162,11 @@ class Picker:
     @property
     def endgame(self) -> bool:
         """Whether blocks are outstanding, and there is none that nobody was asked for."""
-        flight = self._flight
+        flight, holdings = self._flight, self._holdings
         if flight.open or len(flight.active) == len(flight.parked):
             return False
-        unwanted = len(flight.parked)
-        if self._holdings.left < self.have.num_pieces - self.have.count:
-            unwanted += sum(not self._holdings.wants(index) for index in flight.verifying)
-        return self._holdings.left == len(flight) - unwanted
+        wanted = len(flight.active) - len(flight.parked) + sum(map(holdings.wants, flight.verifying))
+        return holdings.left == wanted
 
     def restore(self, have: Bitfield) -> None:
         """These pieces are there and no others; what was in flight is forgotten, and who was asked."""
@@ -354,8 +341,8 @@ class Picker:
         index = self._holdings.next(key, self._random) if idle else None
         if index is None:
             return None
-        availability = self.availability
-        least = min(idle, key=lambda piece: (availability[piece.index] > 0, -piece.missing, piece.index))
+        here = self.availability
+        least = min(idle, key=lambda piece: (here[piece.index] > 0, -piece.missing, piece.index))
         self._forget(least.index)
         self._want(least.index)
         return self._start(index, key)
