@@ -288,11 +288,11 @@ class Peers:
             self._downloads.joined(talk, talk.has)
 
     def _restated(self, talk: Conversation) -> bool:
-        """It says anew what it has; whether it may. In place of Haves that would be longer it always may."""
+        """It says anew what it has; whether it may. In place of Haves that would not be shorter it always may."""
         assert talk.has is not None
         gained = talk.has.count - talk.had
         talk.had = talk.has.count
-        if gained * HAVE_SIZE > BITFIELD_HEAD + talk.has.num_pieces // 8:
+        if gained * HAVE_SIZE >= BITFIELD_HEAD + (talk.has.num_pieces + 7) // 8:
             return True
         talk.restated += 1
         if talk.restated > MAX_RESTATED + self._clock.seconds() - talk.connected_at:

@@ -349,11 +349,11 @@ class StopTests(SynchronousTestCase):
 
 
 class BitfieldTests(SynchronousTestCase):
-    def fetch_from(self, conduct, orders):
+    def fetch_from(self, conduct, orders, metainfo=METAINFO):
         swarm = Swarm()
         peers = FakePeers(swarm.network.host("10.0.0.9"), conduct)
         port = peers.listen(6881)
-        fetching = swarm.add(swarm.session("10.0.0.1"), METAINFO, ["10.0.0.9:6881"])
+        fetching = swarm.add(swarm.session("10.0.0.1"), metainfo, ["10.0.0.9:6881"])
         swarm.network.run_until(lambda: peers.peers and peers.peers[0].handshake is not None)
         swarm.network.advance(1)
         orders(peers.peers[0])
@@ -371,14 +371,20 @@ class BitfieldTests(SynchronousTestCase):
         self.ends(swarm, peer, port)
 
     def test_bitfields_in_place_of_haves_are_heard_however_many_they_are(self):
-        """As aria2 sends them when it is fast."""
-        num_pieces = METAINFO.info.geometry.num_pieces
-        growing = b"".join(speech.bitfield(range(count), num_pieces) for count in range(1, num_pieces))
-        swarm, fetching, peer, port = self.fetch_from(Conduct(HASH), lambda peer: peer.send(growing))
-        swarm.network.advance(0.5)
-        self.assertIsNone(peer.lost)
-        self.assertEqual(fetching.peers()[0].progress, (num_pieces - 1) / num_pieces)
-        self.ends(swarm, peer, port)
+        """As aria2 sends them where they are no longer; of 32 pieces one is exactly as long as a Have."""
+        for num_pieces in (31, 32, 33, 104):
+            metainfo = torrent(content(num_pieces * 16384), piece_length=16384)
+            conduct = Conduct(metainfo.info.info_hash.short)
+            step = -(-len(speech.bitfield([], num_pieces)) // 9)  # Haves that are as long
+            grown = [speech.bitfield(range(count), num_pieces) for count in range(step, num_pieces, step)]
+            swarm, fetching, peer, port = self.fetch_from(
+                conduct, lambda peer, grown=grown: peer.send(b"".join(grown)), metainfo
+            )
+            swarm.network.advance(0.5)
+            with self.subTest(num_pieces=num_pieces):
+                self.assertIsNone(peer.lost)
+                self.assertEqual(fetching.peers()[0].progress, len(grown) * step / num_pieces)
+            self.ends(swarm, peer, port)
 
     def test_a_flood_of_bitfields_ends_the_connection(self):
         none = speech.bitfield([], METAINFO.info.geometry.num_pieces)
