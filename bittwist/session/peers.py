@@ -288,7 +288,7 @@ class Peers:
             self._downloads.joined(talk, talk.has)
 
     def _restated(self, talk: Conversation) -> bool:
-        """It says anew what it has; whether it may. In place of Haves that would not be shorter it always may."""
+        """It says anew what it has; whether it may. In place of Haves as long or longer it always may."""
         assert talk.has is not None
         gained = talk.has.count - talk.had
         talk.had = talk.has.count
