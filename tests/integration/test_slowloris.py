@@ -76,7 +76,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     port = free_port()
     settings = tmp_path / "tracker.toml"
     deadlines = (f"{key}_deadline = {DEADLINE}.0\n" for key in ("header", "body", "response"))
-    settings.write_text("[site]\n" + "".join(deadlines))
+    settings.write_text("[listen]\nudp = []\n[site]\n" + "".join(deadlines))
     try:
         with Programs(tmp_path) as programs:
             words = ("bittwist-tracker", "--config", settings, "--http", f"tcp:{port}:interface=127.0.0.1")
