@@ -95,7 +95,7 @@ def _wordings(now: TorrentStatistics) -> list[str]:
     peers = partners(now)
     if now.state is State.METADATA:
         return [f"fetching metadata, {peers}", "fetching metadata"]
-    percent = f"{100 * now.done / now.total if now.total else 0.0:.1f} %"
+    percent = f"{100 * now.done / now.wanted if now.wanted else 0.0:.1f} %"
     up = [f"up {size(now.upload_rate)}/s"]
     if now.complete:
         return [", ".join((percent, *up, peers)), ", ".join((percent, *up))]
@@ -106,7 +106,7 @@ def _wordings(now: TorrentStatistics) -> list[str]:
     return [
         ", ".join((percent, *told, *left))
         for told in (
-            (f"{size(now.done)} of {size(now.total)}", f"down {rate}", *up, peers),
+            (f"{size(now.done)} of {size(now.wanted)}", f"down {rate}", *up, peers),
             (f"down {rate}", *up, peers),
             (f"down {rate}", peers),
             (f"down {rate}",),
@@ -117,7 +117,7 @@ def _wordings(now: TorrentStatistics) -> list[str]:
 
 def _bar(now: TorrentStatistics, columns: int, ascii_only: bool) -> tuple[tuple[str, str], tuple[str, str]]:
     full, empty = "#-" if ascii_only else "━─"
-    done = columns * now.done // now.total if now.total else 0
+    done = columns * now.done // now.wanted if now.wanted else 0
     return (full * done, "bar.complete"), (empty * (columns - done), "bar.back")
 
 

@@ -60,7 +60,7 @@ class JsonReport:
         self._print(
             event="progress",
             done=now.done,
-            total=now.total,
+            total=now.wanted,
             download_rate=round(now.download_rate),
             upload_rate=round(now.upload_rate),
             peers=now.peers,
@@ -145,11 +145,11 @@ def sentence(now: TorrentStatistics) -> str:
     """One line about a transfer."""
     if now.state is State.METADATA:
         return f"fetching metadata, {count(now.peers, 'peer')}"
-    percent = 100 * now.done / now.total if now.total else 0.0
+    percent = 100 * now.done / now.wanted if now.wanted else 0.0
     left = now.seconds_left
     remaining = f", {duration(left)} left" if left is not None and not now.complete else ""
     return (
-        f"{percent:.1f} % of {size(now.total)}, down {size(now.download_rate)}/s, "
+        f"{percent:.1f} % of {size(now.wanted)}, down {size(now.download_rate)}/s, "
         f"up {size(now.upload_rate)}/s, {partners(now)}{remaining}"
     )
 

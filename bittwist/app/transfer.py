@@ -79,7 +79,9 @@ async def download(
         report.complete(str(folder / root(torrent)))
         if goal is not None:
             await seeding(reactor, torrent, goal, watch)
-        await session.remove(torrent.info_hash)
+        if not torrent.statistics().skipped:
+            await session.remove(torrent.info_hash)
+        # Else what is known of the files stays: it vouches for them when more is fetched.
 
     return await _with(reactor, session, wanted, folder, peers, choices, force, report, transfer)
 

@@ -11,6 +11,7 @@ from bittwist.discovery.relation import TrackerState
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
+from bittwist.session.webseeds import WebSeedStatus
 
 ALONE_FOR = 10.0  # seconds without a peer until it is said why: a tracker has answered by then
 
@@ -23,6 +24,7 @@ class Watched(Protocol):
     def statistics(self) -> TorrentStatistics: ...
     def trackers(self) -> tuple[TrackerStatus, ...]: ...
     def sources(self) -> tuple[SourceStatus, ...]: ...
+    def web_seeds(self) -> tuple[WebSeedStatus, ...]: ...
 
 
 class Watch:
@@ -49,7 +51,7 @@ class Watch:
             if source.found > self._found.get((source.name, source.detail), 0):
                 self._found[source.name, source.detail] = source.found
                 self._report.source(source)
-        self._look_for_peers(found, trackers, now)
+        self._look_for_peers(found, trackers, torrent.web_seeds(), now)
         return found
 
     def brought(self, torrent: Watched) -> None:
@@ -66,21 +68,28 @@ class Watch:
                 self._report.tracker(tracker.url, error or None)
 
     def _look_for_peers(
-        self, found: TorrentStatistics, trackers: Sequence[TrackerStatus], now: float
+        self,
+        found: TorrentStatistics,
+        trackers: Sequence[TrackerStatus],
+        web_seeds: Sequence[WebSeedStatus],
+        now: float,
     ) -> None:
         if found.peers or found.web_seeds or found.state not in _WANTS_PEERS:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
         elif now - self._alone_since >= ALONE_FOR:
-            why = why_alone(found.known_peers, trackers)
+            failing = next((seed.error for seed in web_seeds if seed.error), None)
+            why = why_alone(found.known_peers, trackers, failing)
             if why != self._why_alone:
                 self._why_alone = why
                 self._report.alone(why)
 
 
-def why_alone(known_peers: int, trackers: Sequence[TrackerStatus]) -> str:
-    """Why there are no peers, as far as can be told."""
+def why_alone(known_peers: int, trackers: Sequence[TrackerStatus], web_seed: str | None = None) -> str:
+    """Why there are no peers, as far as can be told; `web_seed` is what a web seed that fails says."""
+    if web_seed is not None:
+        return f"{why_alone(known_peers, trackers)}; web seeds fail: {web_seed}"
     if known_peers == 1:
         return "the one that is known cannot be reached"
     if known_peers:

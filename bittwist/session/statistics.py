@@ -85,6 +85,11 @@ class TorrentStatistics:
         return self.num_pieces > 0 and self.done + self.skipped == self.total
 
     @property
+    def wanted(self) -> int:
+        """Bytes that are here or wanted: `done` of these are here."""
+        return self.total - self.skipped
+
+    @property
     def ratio(self) -> float:
         """Uploaded for each byte of the torrent."""
         return self.uploaded / self.total if self.total else 0.0

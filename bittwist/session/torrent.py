@@ -434,6 +434,8 @@ class Torrent(FileVerbs, SourceVerbs):
             priorities = choose(info)
         elif self._selected:
             priorities = selected(self._selected, len(info.files))
+            if not priorities:
+                raise SessionError(f"the link wants files that {info.name} has not")
         if priorities:
             self._wanted.wishes = self.wishes.changed(priorities, len(info.files))
 

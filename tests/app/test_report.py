@@ -21,6 +21,7 @@ from bittwist.discovery.relation import TrackerState
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
+from bittwist.session.webseeds import WebSeedState, WebSeedStatus
 from tests.app.reports import Told, statistics, status
 
 LONG = "A film with a name that is far too long for a line.mkv"
@@ -129,6 +130,7 @@ class Torrent:
     now: TorrentStatistics
     announced: tuple[TrackerStatus, ...] = ()
     found: tuple[SourceStatus, ...] = ()
+    web: tuple[WebSeedStatus, ...] = ()
 
     def statistics(self) -> TorrentStatistics:
         return self.now
@@ -138,6 +140,9 @@ class Torrent:
 
     def sources(self) -> tuple[SourceStatus, ...]:
         return self.found
+
+    def web_seeds(self) -> tuple[WebSeedStatus, ...]:
+        return self.web
 
 
 class WatchTests(TestCase):
@@ -188,6 +193,20 @@ class WatchTests(TestCase):
                 [("source", "pex", "", 3, 70)],
             ],
         )
+
+    def test_a_web_seed_that_fails_is_a_reason_too(self) -> None:
+        self.torrent.web = (
+            WebSeedStatus("http://w/", WebSeedState.WAITING, 0, 0.0, "connection refused", 9.0),
+        )
+        self.look(100.0)
+        ((kind, why),) = self.look(100.0 + ALONE_FOR)
+        self.assertEqual(kind, "alone")
+        self.assertIn("web seeds fail: connection refused", str(why))
+
+    def test_of_a_selection_the_part_that_is_wanted_is_shown(self) -> None:
+        now = statistics(total=1 << 30, done=1 << 28, skipped=1 << 29)
+        self.assertIn("50.0 % of 512.0 MiB", sentence(now))
+        self.assertIn("50.0 %, 256.0 MiB of 512.0 MiB", line(now, 120).plain)
 
     def test_waiting_is_told_once(self) -> None:
         self.torrent.now = statistics(State.WAITING, reason="disk full")

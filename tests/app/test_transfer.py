@@ -22,6 +22,7 @@ from bittwist.app.port import Port
 from bittwist.app.share import share
 from bittwist.app.transfer import download, seed
 from bittwist.metainfo.create import CreateOptions
+from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.storage.hashing import create_torrent
 from bittwist.storage.store import NOT_OURS
@@ -68,13 +69,18 @@ class TransferTests(SynchronousTestCase):
         return path
 
     def download(
-        self, source: object, folder: Path, *peers: str, force: bool = False, host: str = "10.0.0.2"
+        self,
+        source: object,
+        folder: Path,
+        *peers: str,
+        force: bool = False,
+        host: str = "10.0.0.2",
+        choices: Choices = Choices(),
     ) -> Deferred[int]:
         reactor = self.network.host(host)
+        port = Port(None, None)
         return self.start(
-            download(
-                reactor, str(source), folder, Port(None, None), peers, None, Choices(), force, self.report
-            )
+            download(reactor, str(source), folder, port, peers, None, choices, force, self.report)
         )
 
     def seed(self, path: Path) -> Deferred[int]:
@@ -99,6 +105,28 @@ class DownloadTests(TransferTests):
         for file in self.content.iterdir():
             self.assertEqual((self.base / "there" / "share" / file.name).read_bytes(), file.read_bytes())
         self.assertEqual(os.listdir(self.base / "there"), ["share"])
+
+    def test_the_rest_of_a_torrent_can_be_fetched_where_a_part_of_it_was(self) -> None:
+        torrent = self.torrent()
+        self.seed(self.content)
+        self.wait_for("complete")
+        there = self.base / "there"
+        only = Choices(files=("file-1",))
+        self.assertEqual(self.code(self.download(torrent, there, "10.0.0.1:6881", choices=only)), 0)
+        self.assertEqual(os.listdir(there / "share"), ["file-1"])
+        again = self.download(torrent, there, "10.0.0.1:6881", host="10.0.0.3")
+        self.assertEqual(self.code(again), 0, self.told("failed"))
+        for file in self.content.iterdir():
+            self.assertEqual((there / "share" / file.name).read_bytes(), file.read_bytes())
+        self.assertEqual(os.listdir(there), ["share"])
+
+    def test_a_link_that_wants_files_there_are_none_of_fails(self) -> None:
+        torrent = self.torrent()
+        self.seed(self.content)
+        self.wait_for("complete")
+        link = f"{Magnet.of(Metainfo.parse(torrent.read_bytes()))}&so=99"
+        self.assertEqual(self.code(self.download(link, self.base / "there", "10.0.0.1:6881")), 1)
+        self.assertIn("the link wants files that share has not", self.told("failed")[0])
 
     def test_what_cannot_be_fetched_is_refused_before_anything_is_opened(self) -> None:
         info, layers = torrents.v2()
