@@ -32,6 +32,7 @@ from tests.metainfo import torrents
 from tests.net.fileserver import FileServer
 from tests.scale import SEED
 
+EVERYTHING = Choices()
 LIMIT = 120.0  # simulated seconds for what a test waits for
 
 
@@ -75,7 +76,7 @@ class TransferTests(SynchronousTestCase):
         *peers: str,
         force: bool = False,
         host: str = "10.0.0.2",
-        choices: Choices = Choices(),
+        choices: Choices = EVERYTHING,
     ) -> Deferred[int]:
         reactor = self.network.host(host)
         port = Port(None, None)

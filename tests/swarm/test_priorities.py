@@ -92,4 +92,4 @@ def test_wishes_change_file_by_file_and_all_normal_is_no_wish() -> None:
 def test_a_magnet_link_selects_the_files_it_names_and_no_others() -> None:
     assert selected([range(1, 2), range(3, 100)], 5) == {0: SKIP, 1: NORMAL, 2: SKIP, 3: NORMAL, 4: NORMAL}
     assert selected([], 3) == {}
-    assert selected([range(7, 9)], 3) == {}, "a link that names no file there is wants everything"
+    assert selected([range(7, 9)], 3) == {}, "a link that names no file there is: who asks decides"
