@@ -74,7 +74,9 @@ async def test_a_slot_that_moves_to_another_node_is_followed(cluster: list[Redis
         for node in (new, old):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", new_id)
         answer = await announced(store, asked("10.0.0.3"))  # and now MOVED
-        assert told(answer) == ["10.0.0.1:6881"]
+        # The store may have told of 10.0.0.2 already, or not yet.
+        assert "10.0.0.1:6881" in told(answer)
+        assert set(told(answer)) <= {"10.0.0.1:6881", "10.0.0.2:6881"}
         await until(lambda: b"3" in sizes_at(new, key), 10)  # 10.0.0.2 has been told of
         assert (await announced(store, asked("10.0.0.4"))).incomplete == 4
 
