@@ -139,9 +139,7 @@ def test_no_import_installs_a_reactor() -> None:
     """All modules but those that import klein, the taps and the command line, in a process of their own."""
     door = {"app.tracker_tap", "app.peer_tap", "__main__"} | KLEIN_IMPORTERS
     wanted = [
-        module
-        for module in modules()
-        if not module.startswith(("control", "app.cli")) and module not in door
+        module for module in modules() if not module.startswith(("control", "app.cli")) and module not in door
     ]
     program = (
         "import importlib, sys\n"

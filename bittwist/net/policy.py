@@ -47,6 +47,7 @@ from bittwist.net.links import GroupSpeaker, Link, find_links, open_group_socket
 from bittwist.net.shared import SharedPorts
 
 MAX_ADDRESSES = 8  # of one name: what a hostile zone lists beyond that is not tried
+BACKLOG = 4096  # as Linux allows; beyond Twisted's 50 a rush of clients waits a second for its second SYN
 MAX_DATAGRAM = 8192  # no protocol here sends longer ones; Twisted's own default
 
 Permit = Callable[[str], str | None]
@@ -199,7 +200,7 @@ class Network:
         """
         reactor = SharedPorts(cast(IReactorTCP, self._reactor)) if shared else self._reactor
         try:
-            endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_backlog(description))
         except (ValueError, TypeError, KeyError) as problem:  # how endpoint parsers refuse a description
             return fail(NetworkError(description, f"not an endpoint to listen on ({problem})"))
         return maybeDeferred(endpoint.listen, factory).addErrback(_as_network_error, description)
@@ -328,6 +329,12 @@ def _as_network_error(failure: Failure, target: str) -> NoReturn:
     if problem is None or isinstance(problem, NetworkError):
         failure.raiseException()
     raise NetworkError(target, reason_of(problem)) from problem
+
+
+def _with_backlog(description: str) -> str:
+    """The endpoint with room for BACKLOG connections that are not accepted yet, unless it says how many."""
+    plain = description.partition(":")[0] in ("tcp", "tcp4", "tcp6", "ssl")
+    return f"{description}:backlog={BACKLOG}" if plain and "backlog=" not in description else description
 
 
 def _place(host: str, port: int) -> str:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.address import Address
 from bittwist.errors import NetworkError
-from bittwist.net.policy import MAX_ADDRESSES, Network, NetworkSettings, reason_of
+from bittwist.net.policy import BACKLOG, MAX_ADDRESSES, Network, NetworkSettings, reason_of
 from bittwist.testing import SimulatedNetwork
 
 
@@ -171,6 +171,12 @@ class ListenTests(PolicyCase):
 
 class EndpointTests(SynchronousTestCase):
     """`listen_on` and `listen_udp` on Twisted's own memory reactor: a simulated host has neither."""
+
+    def test_a_rush_of_clients_has_room_to_wait_in(self) -> None:
+        for description, backlog in (("tcp:1", BACKLOG), ("tcp:1:backlog=7", 7)):
+            reactor = MemoryReactor()
+            self.successResultOf(Network(reactor).listen_on(description, Quiet()))
+            self.assertEqual([port[2] for port in reactor.tcpServers], [backlog])
 
     def test_listens_where_a_description_says(self) -> None:
         reactor = MemoryReactor()
