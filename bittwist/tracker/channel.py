@@ -6,7 +6,8 @@ import re
 
 from twisted.internet.defer import Deferred
 
-from bittwist.tracker.http import Answers, Tracked
+from bittwist.tracker.http import Answers
+from bittwist.tracker.tracked import Tracked
 
 # Passkeys of other letters, and words that could be both, are for the resource to read.
 _PATH = re.compile(

@@ -20,7 +20,8 @@ from bittwist.errors import NetworkError
 from bittwist.net.policy import Network
 from bittwist.tracker.connections import SECRET, ConnectionIds
 from bittwist.tracker.secret import read_or_make_secret
-from bittwist.tracker.udp import Tracked, UdpAnswers, UdpSettings
+from bittwist.tracker.tracked import Tracked
+from bittwist.tracker.udp import UdpAnswers, UdpSettings
 
 __all__ = ["Place", "UdpAnswers", "UdpFront", "UdpSettings", "connection_ids", "parse_udp"]
 

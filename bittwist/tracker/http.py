@@ -5,15 +5,12 @@ Both ways in, tracker.resource and tracker.channel, answer with this: so they an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bittwist.address import Address
 from bittwist.announce.http import (
     decode_scrape_query,
     encode_announce_response,
@@ -23,35 +20,16 @@ from bittwist.announce.http import (
     read_announce,
     read_query,
 )
-from bittwist.announce.values import AnnounceRequest, AnnounceResponse, ScrapeEntry
+from bittwist.announce.values import AnnounceRequest, AnnounceResponse
 from bittwist.errors import TrackerFailure
 from bittwist.metainfo.compact import unpack
 from bittwist.tracker.interfaces import Arrival, Front, Reply
-from bittwist.tracker.settings import TrackerSettings
-from bittwist.tracker.statistics import Statistics
+from bittwist.tracker.tracked import Tracked
 
 OUR_FAULT = "the tracker had an error of its own; try again later"
 OUR_FAULT_RETRY = 300.0  # seconds to stay away after an error of ours
 
 _log = Logger()
-
-
-class Tracked(Protocol):
-    """What the front needs of a tracker."""
-
-    @property
-    def settings(self) -> TrackerSettings: ...
-
-    @property
-    def statistics(self) -> Statistics: ...
-
-    def locate(self, host: str, request: AnnounceRequest) -> Address: ...
-
-    def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]: ...
-
-    def scrape(
-        self, info_hashes: Sequence[bytes], arrival: Arrival
-    ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]: ...
 
 
 class Answers:

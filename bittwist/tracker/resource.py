@@ -14,7 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.web.iweb import IRequest
 
 from bittwist.net.site import host_of
-from bittwist.tracker.http import Answers, Tracked
+from bittwist.tracker.http import Answers
+from bittwist.tracker.tracked import Tracked
 
 if TYPE_CHECKING:
     from klein._app import KleinRenderable

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from socket import AF_INET6, inet_aton, inet_pton
-from typing import Protocol
 from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bittwist.address import Address, fold
+from bittwist.address import fold
 from bittwist.announce.query import read_query
 from bittwist.announce.udp import (
     ANNOUNCE,
@@ -36,13 +35,12 @@ from bittwist.announce.udp import (
     refused,
     scraped,
 )
-from bittwist.announce.values import AnnounceRequest, ScrapeEntry
+from bittwist.announce.values import ScrapeEntry
 from bittwist.errors import RemoteProtocolError, TrackerFailure
 from bittwist.net.datagrams import BATCH, Datagrams
 from bittwist.tracker.connections import LONGEST_WINDOW, WINDOW, ConnectionIds
 from bittwist.tracker.interfaces import Arrival, Front, Reply, new_arrival
-from bittwist.tracker.settings import TrackerSettings
-from bittwist.tracker.statistics import Statistics
+from bittwist.tracker.tracked import Tracked
 
 SMALLEST_REPLY = 576 - 28  # what every IPv4 host takes whole
 LARGEST_REPLY = 65_507  # what a datagram holds
@@ -53,24 +51,6 @@ _log = Logger()
 
 Sender = tuple[str, int]
 """Host and port, and what else the system says of an IPv6 sender."""
-
-
-class Tracked(Protocol):
-    """What the front needs of a tracker."""
-
-    @property
-    def settings(self) -> TrackerSettings: ...
-
-    @property
-    def statistics(self) -> Statistics: ...
-
-    def locate(self, host: str, request: AnnounceRequest) -> Address: ...
-
-    def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]: ...
-
-    def scrape(
-        self, info_hashes: Sequence[bytes], arrival: Arrival
-    ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]: ...
 
 
 @dataclass(frozen=True, slots=True)
