@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, unquote_plus
 
-from bittwist.address import split_host_port
 from bittwist.errors import MagnetError, MetainfoError
+from bittwist.metainfo import magnet_parts
 from bittwist.metainfo.infohash import InfoHash
+from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.metainfo.urls import tracker_urls, web_seed_urls
 
 MAX_MAGNET = 64 << 10  # characters; what fits 500 trackers is long enough
-MAX_PEERS = 100  # `x.pe` addresses kept: trackers and the DHT bring more
-MAX_FILE_INDEX = 1_000_000  # more files than a 10 MiB torrent can list
-MAX_LENGTH = 1 << 62  # bytes, as of a torrent
 
 _PARAMETER = re.compile(r"([a-z]+(?:\.pe)?)(?:\.[0-9]+)?", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
-_HOST = re.compile(r"[0-9a-z._-]+|\[?[0-9a-f:.]+\]?", re.IGNORECASE)
-_RANGE = re.compile(r"([0-9]{1,7})(?:-([0-9]{1,7}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,8 @@ class Magnet:
     """What a magnet link says.
 
     `peers` are HOST:PORT texts (a host may be a name); `select_only` are the file indices wanted, as
-    ascending ranges that neither overlap nor touch, empty for all files.
+    ascending ranges that neither overlap nor touch, empty for all files. `ignored` is what the link says
+    beside that, but not so that it can be used.
     """
 
     info_hash: InfoHash
@@ -39,12 +36,13 @@ class Magnet:
     peers: tuple[str, ...] = ()
     length: int | None = None
     select_only: tuple[range, ...] = ()
+    ignored: tuple[Ignored, ...] = field(default=(), compare=False)
 
     @classmethod
     def parse(cls, uri: str) -> Magnet:
         """Read a link; MagnetError if it is none or names no info hash.
 
-        Unknown parts are skipped, and so are optional ones that are not valid.
+        Unknown parts are skipped; optional ones that cannot be used are in `ignored`.
         """
         if uri[:8].lower() != "magnet:?":
             raise MagnetError("a magnet link begins with magnet:?")
@@ -58,18 +56,30 @@ class Magnet:
                 key = known[1].lower()
                 values.setdefault(key, []).append(_unescape(value, plus=key == "dn"))
         names = [name for name in values.get("dn", ()) if name]
-        lengths = [
-            text for text in values.get("xl", ()) if text.isascii() and text.isdigit() and len(text) < 20
-        ]
+        faults = magnet_parts.Faults()
+
+        def texts(parameter: str) -> Sequence[str]:
+            return values.get(parameter, ())
+
         return cls(
-            info_hash=_info_hash(values.get("xt", ())),
+            info_hash=_info_hash(texts("xt")),
             name=names[0] if names else None,
-            trackers=tuple(dict.fromkeys(tracker_urls(values.get("tr", ())))),
-            web_seeds=tuple(dict.fromkeys(web_seed_urls(values.get("ws", ())))),
-            peers=tuple(dict.fromkeys(peer for peer in values.get("x.pe", ()) if _is_peer(peer)))[:MAX_PEERS],
-            length=int(lengths[0]) if lengths and int(lengths[0]) <= MAX_LENGTH else None,
-            select_only=_ranges(values.get("so", ())),
+            trackers=magnet_parts.urls("tr", texts("tr"), tracker_urls, "the URL of a tracker", faults),
+            web_seeds=magnet_parts.urls("ws", texts("ws"), web_seed_urls, "an http or https URL", faults),
+            peers=magnet_parts.peers(texts("x.pe"), faults),
+            length=magnet_parts.length(texts("xl"), faults),
+            select_only=magnet_parts.ranges(texts("so"), faults),
+            ignored=faults.all(),
         )
+
+    @property
+    def choice_fault(self) -> str | None:
+        """Why it is not known which files are wanted, where the link wants only some (BEP 53).
+
+        Whoever follows such a link means a part: to fetch everything is not what was asked for.
+        """
+        bad = [str(each) for each in self.ignored if each.parameter == "so"]
+        return bad[0] if bad and not self.select_only else None
 
     @classmethod
     def of(cls, metainfo: Metainfo) -> Magnet:
@@ -129,32 +139,6 @@ def _info_hash(topics: Sequence[str]) -> InfoHash:
 
 def _refuse(topic: str) -> bytes:
     raise MagnetError(f"{topic[:80]!r} is not an info hash")
-
-
-def _is_peer(peer: str) -> bool:
-    try:
-        host, port = split_host_port(peer)
-    except ValueError:
-        return False
-    return port > 0 and len(host) <= 253 and _HOST.fullmatch(host) is not None
-
-
-def _ranges(texts: Sequence[str]) -> tuple[range, ...]:
-    spans = []
-    for item in ",".join(texts).split(","):
-        match = _RANGE.fullmatch(item)
-        if match:
-            first = int(match[1])
-            last = int(match[2] or match[1])
-            if first <= last <= MAX_FILE_INDEX:
-                spans.append((first, last + 1))
-    merged: list[range] = []
-    for start, stop in sorted(spans):
-        if merged and start <= merged[-1].stop:
-            merged[-1] = range(merged[-1].start, max(stop, merged[-1].stop))
-        else:
-            merged.append(range(start, stop))
-    return tuple(merged)
 
 
 def _range_text(span: range) -> str:

@@ -140,6 +140,57 @@ def test_a_wide_range_costs_nothing():
     assert Magnet.parse(f"{LINK}&so=0-1000000").select_only == (range(1_000_001),)
 
 
+@pytest.mark.parametrize(
+    ("part", "parameter", "value", "why"),
+    [
+        ("so=1,a", "so", "a", "neither a file's number nor a range"),
+        ("so=1,3-", "so", "3-", "neither a file's number nor a range"),
+        ("so=1,7-4", "so", "7-4", "runs backwards"),
+        ("so=1,0-99999999999", "so", "0-99999999999", "no torrent has more than 1000000 files"),
+        ("so=1," + "9" * 5000, "so", "9" * 79 + "…", "no torrent has more than"),
+        ("so=", "so", "", "names no file"),
+        ("x.pe=host", "x.pe", "host", "not HOST:PORT"),
+        ("x.pe=host:65536", "x.pe", "host:65536", "a port from 1 to 65535"),
+        ("x.pe=host:0", "x.pe", "host:0", "port 0"),
+        ("x.pe=::1:45", "x.pe", "::1:45", "brackets"),
+        ("x.pe=a%20b:1", "x.pe", "a b:1", "neither a name nor an address"),
+        ("xl=-1", "xl", "-1", "not a size"),
+        ("tr=ftp://5", "tr", "ftp://5", "not the URL of a tracker"),
+        ("ws=udp://x", "ws", "udp://x", "not an http or https URL"),
+    ],
+)
+def test_what_cannot_be_used_is_kept_with_the_reason(part, parameter, value, why):
+    (ignored,) = Magnet.parse(f"{LINK}&{part}").ignored
+    assert (ignored.parameter, ignored.value) == (parameter, value)
+    assert why in ignored.reason
+    assert str(ignored) == f"{parameter}={value}: {ignored.reason}"
+
+
+def test_of_what_is_good_or_empty_nothing_is_said():
+    assert Magnet.parse(f"{LINK}&so=,,1&x.pe=&x.pe=h:1&tr=&xl=&xl=5&ws=http://w/&new=1").ignored == ()
+
+
+def test_faults_without_end_are_told_in_short():
+    magnet = Magnet.parse(f"{LINK}&so=" + ",".join(["b"] * 30_000))
+    assert len(magnet.ignored) == 11
+    assert str(magnet.ignored[-1]) == "so=…: 29990 more"
+    peers = Magnet.parse(LINK + "".join(f"&x.pe=h:{port}" for port in range(1, 104)))
+    assert (len(peers.peers), len(peers.ignored)) == (100, 3)
+    assert "only 100 peers" in peers.ignored[0].reason
+    trackers = Magnet.parse(LINK + "".join(f"&tr=udp://h:{port}" for port in range(1, 600)))
+    assert (len(trackers.trackers), len(trackers.ignored)) == (500, 1)
+
+
+@pytest.mark.parametrize("text", ["7-4", "", "a,b", "0-99999999"])
+def test_a_link_that_wants_some_files_but_names_none_has_a_fault_in_its_choice(text):
+    assert (Magnet.parse(f"{LINK}&so={text}").choice_fault or "").startswith("so=")
+
+
+@pytest.mark.parametrize("part", ["", "&so=1", "&so=1,7-4", "&x.pe=host:0"])
+def test_a_link_that_wants_everything_or_names_a_file_has_none(part):
+    assert Magnet.parse(LINK + part).choice_fault is None
+
+
 def test_the_link_to_a_torrent():
     metainfo = Metainfo.parse(
         torrents.torrent(torrents.hybrid()[0], announce=b"http://t/a?b=c", url_list=b"http://w/")
