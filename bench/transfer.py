@@ -129,7 +129,10 @@ def report(runs: list[Run]) -> str:
     """Medians a client, and how each compares with the faster libtorrent."""
     by_client = {name: [run for run in runs if run.client == name] for name in CLIENTS}
     rates = {name: median([run.rate for run in mine]) for name, mine in by_client.items() if mine}
-    anchor = max((rates[name] for name in ("libtorrent", "libtorrent-tuned") if name in rates), default=0.0)
+    wholes = {name: median([run.whole for run in mine]) for name, mine in by_client.items() if mine}
+    rivals = [name for name in ("libtorrent", "libtorrent-tuned") if name in rates]
+    anchor = max((rates[name] for name in rivals), default=0.0)
+    soonest = min((wholes[name] for name in rivals), default=0.0)
     rows = []
     for name, rate in rates.items():
         mine = by_client[name]
@@ -137,8 +140,9 @@ def report(runs: list[Run]) -> str:
             (
                 name,
                 f"{rate / MIB:.0f}",
-                f"{median([run.whole for run in mine]):.2f}",
                 f"{rate / anchor:.2f}" if anchor else "–",
+                f"{wholes[name]:.2f}",
+                f"{soonest / wholes[name]:.2f}" if anchor else "–",
                 f"{median([run.seed_cpu * GIB / run.size for run in mine]):.2f}",
                 f"{median([run.leech_cpu * GIB / run.size for run in mine]):.2f}",
                 f"{median([run.cpu_per_gib for run in mine]):.2f}",
@@ -146,7 +150,16 @@ def report(runs: list[Run]) -> str:
                 f"{max(run.leech_memory for run in mine) / MIB:.0f}",
             )
         )
-    header = ("client", "MiB/s", "whole s", "× libtorrent", "seed CPU s/GiB", "leech CPU s/GiB", "both")
+    header = (
+        "client",
+        "MiB/s",
+        "× libtorrent",
+        "whole s",
+        "× as soon",
+        "seed CPU s/GiB",
+        "leech CPU s/GiB",
+        "both",
+    )
     return table((*header, "seed peak MiB", "leech peak MiB"), rows)
 
 
