@@ -68,7 +68,7 @@ def tracker_service(
         config.tracker,
         store=_store(reactor, network, config),
         hooks=admission.hooks,
-        swarm_of=admission.swarm_of,
+        hybrids=admission.hybrids,
         snapshot=config.snapshot,
         wall=time.time,
     )

@@ -110,6 +110,10 @@ class Admin(Service):
         """Drop a swarm."""
         return self._tracker.forget(info_hash)
 
+    def swarm(self, info_hash: bytes) -> bytes:
+        """The hash that the peers of this one are kept under."""
+        return self._tracker.swarm(info_hash)
+
     @property
     def statistics(self) -> Statistics:
         return self._tracker.statistics
@@ -190,8 +194,11 @@ class Admin(Service):
         return tuple(LargeSwarm(info_hash, self._name(info_hash), size) for info_hash, size in swarms)
 
     def _name(self, info_hash: bytes) -> str | None:
-        torrent = self.torrents.get(info_hash) if self.torrents is not None else None
-        return torrent.name or None if torrent is not None else None
+        """What the torrent of this swarm is called, by whichever of its hashes it is registered."""
+        if self.torrents is None:
+            return None
+        found = map(self.torrents.get, self._tracker.hybrids.names(info_hash))
+        return next((torrent.name for torrent in found if torrent is not None and torrent.name), None)
 
 
 class AdminSite(SiteFront):

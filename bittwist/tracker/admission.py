@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from bittwist.errors import ConfigError, StorageError
 from bittwist.tracker.access import UserPorts
 from bittwist.tracker.access_settings import AccessSettings
+from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import AnnounceHook
 from bittwist.tracker.limits import AddressLimits, Rate
 from bittwist.tracker.lists import (
@@ -56,9 +57,9 @@ class Followed(Protocol):
 class Admission(Service):
     """The rules as a service; `hooks` are for the tracker, in their order, and none if anyone may use it.
 
-    `users` and `registry` are there where the settings name their files. Every `poll` seconds, and at once
-    by `reload`, the files that have changed are read. Making it reads all of them: ConfigError for what
-    cannot be used.
+    So are the `hybrids`, which both must know. `users` and `registry` are there where the settings name
+    their files. Every `poll` seconds, and at once by `reload`, the files that have changed are read. Making
+    it reads all of them: ConfigError for what cannot be used.
     """
 
     def __init__(self, reactor: FilesReactor, settings: AccessSettings, wall: Callable[[], float]) -> None:
@@ -69,6 +70,7 @@ class Admission(Service):
         self._told: set[str] = set()
         self.users = self._users(settings, wall)
         self.registry = self._registry(settings, wall)
+        self.hybrids = Hybrids() if self.registry is None else self.registry.hybrids
         chosen = (
             self._address_lists(settings),
             self._address_limits(settings),
@@ -82,10 +84,6 @@ class Admission(Service):
         self.hooks: tuple[AnnounceHook, ...] = tuple(hook for hook in chosen if hook is not None)
         self._looks = self._loop(self.reload)
         self._flushes = self._loop(self._flush)
-
-    def swarm_of(self, info_hash: bytes) -> bytes:
-        """The hash that the peers of this one are kept under, as the registered hybrids have it."""
-        return info_hash if self.registry is None else self.registry.swarm_of(info_hash)
 
     def reload(self) -> Deferred[None]:
         """Look at all files now. Fires when that is done; what cannot be used is logged."""
@@ -159,7 +157,7 @@ class Admission(Service):
     def _info_hash_lists(self, settings: AccessSettings) -> InfoHashLists | None:
         allow = self._watched(settings.allow_info_hashes, "allow_info_hashes", read_info_hashes)
         deny = self._watched(settings.deny_info_hashes, "deny_info_hashes", read_info_hashes)
-        return None if allow is deny is None else InfoHashLists(allow, deny)
+        return None if allow is deny is None else InfoHashLists(allow, deny, self.hybrids)
 
     def _address_limits(self, settings: AccessSettings) -> AddressLimits | None:
         announces = _rate(settings.announces_per_address, settings.burst)
@@ -203,6 +201,7 @@ class Admission(Service):
         return Tokens(
             keys,
             wall,
+            self.hybrids,
             issuer=settings.token_issuer,
             audience=settings.token_audience,
             names_torrent=settings.token_names_torrent,

@@ -114,17 +114,22 @@ def fields(body: bytes, known: Mapping[str, type]) -> dict[str, object]:
 
 
 class TorrentsApi:
-    """Torrents as JSON. A torrent that is blocked or removed loses its swarm at once, by `forget`."""
+    """Torrents as JSON. A torrent that is blocked or removed loses its swarm at once, by `forget`.
+
+    `swarm_of` says under which hash the store has the swarm of another: a hybrid's.
+    """
 
     def __init__(
         self,
         torrents: Torrents,
         store: ISwarmStore,
         forget: Callable[[bytes], Deferred[None] | None] | None = None,
+        swarm_of: Callable[[bytes], bytes] = bytes,
     ) -> None:
         self._torrents = torrents
         self._store = store
         self._forget = forget or store.forget
+        self._swarm_of = swarm_of
 
     async def list(self, after: str | None, count: int) -> Json:
         found = self._torrents.list(None if after is None else _info_hash(after).short, count)
@@ -173,13 +178,14 @@ class TorrentsApi:
     async def _sizes(self, hashes: Sequence[bytes]) -> dict[bytes, Json]:
         """How large their swarms are; empty where the store cannot say."""
         try:
-            entries = self._store.scrape(hashes)
+            swarms = {info_hash: self._swarm_of(info_hash) for info_hash in hashes}
+            entries = self._store.scrape(tuple(dict.fromkeys(swarms.values())))
             if isinstance(entries, Deferred):
                 entries = await entries
         except Exception:  # a store is a stranger's; the torrents are known all the same
             _log.failure("the swarms of the torrents of a list could not be counted")
             return {}
-        return {info_hash: size_json(entry) for info_hash, entry in entries.items()}
+        return {info_hash: size_json(entries[swarm]) for info_hash, swarm in swarms.items()}
 
     async def _drop(self, hashes: Sequence[bytes]) -> bool:
         """Drop the swarms; where the store cannot, they expire by themselves, and that is told."""

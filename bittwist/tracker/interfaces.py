@@ -118,7 +118,8 @@ class IRuledStore(Interface):
 class IAnnounceHook(Interface):
     """Asked about every announce and scrape before the store, and told of every announce after it.
 
-    A hybrid that is one swarm comes by the hash that this is kept under, whichever was said.
+    A hybrid that is one swarm comes by the hash that this is kept under, whichever was said; whoever made
+    the tracker can ask `tracker.hybrids.names` for both.
     """
 
     def announcing(request: AnnounceRequest, arrival: Arrival) -> Deferred[None] | None:

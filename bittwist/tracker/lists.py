@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
 from bittwist.net.ipfilter import AddressRange, AddressRanges
+from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import AnnounceHook, Arrival
 from bittwist.tracker.watched import BrokenFile
 
@@ -66,20 +67,23 @@ class Current(Protocol):
 
 
 class InfoHashLists(AnnounceHook):
-    """Serves torrents by their info hashes; a hybrid declared one swarm goes by its v1 hash."""
+    """Serves torrents by their info hashes. To name one of the `hybrids` by either hash is enough."""
 
-    def __init__(self, allow: Current | None, deny: Current | None) -> None:
+    def __init__(self, allow: Current | None, deny: Current | None, hybrids: Hybrids | None = None) -> None:
         self._allow = allow
         self._deny = deny
+        self._hybrids = hybrids or Hybrids()
 
     def announcing(self, request: AnnounceRequest, arrival: Arrival) -> None:
-        if _refused(request.info_hash, self._allow, self._deny):
-            raise TrackerFailure("info_hash: this torrent is not served here", math.inf)
+        self._check(request.info_hash)
 
     def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> None:
         for info_hash in info_hashes:
-            if _refused(info_hash, self._allow, self._deny):
-                raise TrackerFailure("info_hash: this torrent is not served here", math.inf)
+            self._check(info_hash)
+
+    def _check(self, info_hash: bytes) -> None:
+        if _refused(self._hybrids.names(info_hash), self._allow, self._deny):
+            raise TrackerFailure("info_hash: this torrent is not served here", math.inf)
 
 
 class ClientLists(AnnounceHook):
@@ -90,7 +94,7 @@ class ClientLists(AnnounceHook):
         self._deny = deny
 
     def announcing(self, request: AnnounceRequest, arrival: Arrival) -> None:
-        if _refused(request.peer_id, self._allow, self._deny):
+        if _refused((request.peer_id,), self._allow, self._deny):
             raise TrackerFailure("peer_id: this client is not allowed here", math.inf)
 
 
@@ -110,12 +114,15 @@ class AddressLists(AnnounceHook):
         self._check(arrival.host)
 
     def _check(self, host: str) -> None:
-        if _refused(host, self._allow, self._deny):
+        if _refused((host,), self._allow, self._deny):
             raise TrackerFailure("your address is not allowed here", math.inf)
 
 
-def _refused(value: object, allow: Current | None, deny: Current | None) -> bool:
-    return (deny is not None and value in deny.value) or (allow is not None and value not in allow.value)
+def _refused(names: Sequence[object], allow: Current | None, deny: Current | None) -> bool:
+    """Whether the lists refuse what goes by these names: a list has it that has one of them."""
+    return (deny is not None and any(name in deny.value for name in names)) or (
+        allow is not None and not any(name in allow.value for name in names)
+    )
 
 
 def _each(stream: BinaryIO, read: Callable[[str], T]) -> Iterator[T]:

@@ -1,8 +1,9 @@
 """Which torrents a tracker serves: registered by their .torrent or hash, or blocked by hash.
 
 A hybrid torrent has two info hashes and is one record; `Registry.swarm_of` says which of them its swarm is
-kept under. All workers share one file (tracker.ledgerfile); one that another worker changed is known here
-after the next look at it.
+kept under. Where a hybrid of the settings is registered by one of its hashes, that counts for both. All
+workers share one file (tracker.ledgerfile); a torrent that another worker changed is known here after the
+next look at it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import AlreadyThere, NotThere, TrackerFailure
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import AnnounceHook, Arrival
 from bittwist.tracker.ledger import Ledger
 from bittwist.tracker.ledgerfile import Codec
@@ -38,6 +40,7 @@ MAX_SIZE = 1 << 62  # bytes: no torrent is larger
 class Registry(AnnounceHook):
     """The torrents of a tracker. Refuses the blocked ones and, if `only_registered`, all that are not in it.
 
+    `hybrids` are those among them, and whatever a tracker's settings declare.
     Changes fire when they are on disk: with what is then true, AccessError where it cannot be done, and
     StorageError where the file cannot be written.
     """
@@ -49,6 +52,7 @@ class Registry(AnnounceHook):
         self._ledger = Ledger(reactor, path, Codec(encode_change, decode_change), TorrentsSum)
         self._wall = wall
         self._only_registered = only_registered
+        self.hybrids = Hybrids(self)
 
     def __len__(self) -> int:
         return len(self._ledger.state)
@@ -106,10 +110,10 @@ class Registry(AnnounceHook):
         return self._ledger.idle()
 
     def _check(self, info_hash: bytes) -> None:
-        torrent = self._ledger.state.find(info_hash)
-        if torrent is not None and torrent.blocked:
+        found = [torrent for torrent in map(self.get, self.hybrids.names(info_hash)) if torrent is not None]
+        if any(torrent.blocked for torrent in found):
             raise TrackerFailure("info_hash: this torrent is blocked here", math.inf)
-        if self._only_registered and torrent is None:
+        if self._only_registered and not found:
             raise TrackerFailure("info_hash: this torrent is not registered here")
 
     async def _upload(self, content: bytes) -> Torrent:

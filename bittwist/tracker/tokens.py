@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.fields import LATEST
+from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import AnnounceHook, Arrival
 from bittwist.tracker.lists import HEXADECIMAL
 from bittwist.tracker.tokenkeys import Key, signatures
@@ -74,7 +75,8 @@ class CurrentKeys(Protocol):
 class Tokens(AnnounceHook):
     """Lets announces pass that carry a good token, and scrapes as well unless told otherwise.
 
-    `issuer` and `audience` must be the token's, unless empty; with `names_torrent` it must name the torrent.
+    `issuer` and `audience` must be the token's, unless empty; with `names_torrent` it must name the torrent,
+    one of the `hybrids` by either hash.
     Owns the tokens found good.
     """
 
@@ -82,6 +84,7 @@ class Tokens(AnnounceHook):
         self,
         keys: CurrentKeys,
         wall: Callable[[], float],
+        hybrids: Hybrids | None = None,
         *,
         issuer: str = "",
         audience: str = "",
@@ -90,6 +93,7 @@ class Tokens(AnnounceHook):
     ) -> None:
         self._keys = keys
         self._wall = wall
+        self._hybrids = hybrids or Hybrids()
         self._issuer = issuer
         self._audience = audience
         self._names_torrent = names_torrent
@@ -121,7 +125,7 @@ class Tokens(AnnounceHook):
         if claims.info_hash is None:
             if self._names_torrent:
                 raise TrackerFailure("jwt: the token names no torrent")
-        elif any(info_hash != claims.info_hash for info_hash in info_hashes):
+        elif any(claims.info_hash not in self._hybrids.names(info_hash) for info_hash in info_hashes):
             raise TrackerFailure("jwt: the token is for another torrent")
 
     def _claims(self, token: bytes) -> Claims:

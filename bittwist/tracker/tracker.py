@@ -20,6 +20,7 @@ from bittwist.net.site import SiteFront, SiteSettings, make_site
 from bittwist.tracker.access import peer_address
 from bittwist.tracker.browsers import Browsers
 from bittwist.tracker.channel import QuickAnnounces
+from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import (
     Arrival,
     IAnnounceHook,
@@ -43,7 +44,7 @@ class Tracker(Service):
 
     `store` and `hooks` are a stranger's (tracker.interfaces); without a store it keeps the swarms in memory,
     and with a `snapshot` in a file too. `wall` gives seconds since the epoch.
-    `swarm_of` says under which hash the swarm of another is kept: of hybrids beside those of the settings.
+    `hybrids` are those that its hooks know too; it declares those of its settings there.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Tracker(Service):
         *,
         store: ISwarmStore | None = None,
         hooks: Sequence[IAnnounceHook] = (),
-        swarm_of: Callable[[bytes], bytes] | None = None,
+        hybrids: Hybrids | None = None,
         random: Random | None = None,
         snapshot: SnapshotSettings | None = None,
         wall: Callable[[], float] = time,
@@ -72,9 +73,9 @@ class Tracker(Service):
             self._snapshots = Snapshots(threads, self._swarms, snapshot.file, snapshot.every, wall=wall)
         self.store: ISwarmStore = store if store is not None else ISwarmStore(self._swarms)
         self.hooks = tuple(hooks)
-        self._swarm_of = swarm_of
+        self.hybrids = hybrids or Hybrids()
         self._trusted = self.settings.trusted_networks()
-        self._one_swarm = self.settings.one_swarm()
+        self.hybrids.declare(self.settings.one_swarm())
         self._sweep: Iterator[None] = iter(())
         self._next_step: IDelayedCall | None = None
 
@@ -82,7 +83,7 @@ class Tracker(Service):
         """From now on, these settings."""
         self.settings = settings
         self._trusted = settings.trusted_networks()
-        self._one_swarm = settings.one_swarm()
+        self.hybrids.declare(settings.one_swarm())
         self.browsers.settings = settings
         if IRuledStore.providedBy(self.store):
             IRuledStore(self.store).settings = settings
@@ -127,10 +128,7 @@ class Tracker(Service):
 
     def swarm(self, info_hash: bytes) -> bytes:
         """The hash under which the peers of this one are kept: its own, but for hybrids."""
-        found = self._one_swarm.get(info_hash)
-        if found is None:
-            return info_hash if self._swarm_of is None else self._swarm_of(info_hash)
-        return found
+        return self.hybrids.swarm(info_hash)
 
     def forget(self, info_hash: bytes) -> Deferred[None] | None:
         """Drop the swarm of this info hash, browsers among its peers."""
@@ -177,7 +175,7 @@ class Tracker(Service):
     def _bounded(self, request: AnnounceRequest) -> AnnounceRequest:
         settings = self.settings
         wanted = settings.numwant if request.numwant is None else min(request.numwant, settings.max_numwant)
-        info_hash = self.swarm(request.info_hash)
+        info_hash = self.hybrids.swarm(request.info_hash)
         if wanted == request.numwant and info_hash is request.info_hash:
             return request
         return replace(request, info_hash=info_hash, numwant=wanted)
@@ -220,7 +218,7 @@ class Tracker(Service):
     def _scrape(
         self, info_hashes: Sequence[bytes]
     ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
-        if not self._one_swarm and self._swarm_of is None:
+        if not self.hybrids.any:
             entries = self.store.scrape(info_hashes)
             if isinstance(entries, Deferred):
                 return entries.addCallback(self.browsers.scraped)

@@ -67,9 +67,7 @@ class AdmissionTests(SynchronousTestCase):
         address = fields.pop("address", Address(arrival.host, 6881))
         request: AnnounceRequest = replace(REQUEST, address=address, **fields)
         try:
-            Tracker(self.machine, hooks=admission.hooks, swarm_of=admission.swarm_of).announce(
-                request, arrival
-            )
+            Tracker(self.machine, hooks=admission.hooks, hybrids=admission.hybrids).announce(request, arrival)
         except TrackerFailure as failure:
             return failure.reason
         return ""

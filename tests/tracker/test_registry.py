@@ -83,7 +83,7 @@ class RegistryTests(Case):
         self.assertIsNotNone(scraping(self.registry, hashes=(v1,)))
 
     def test_its_peers_meet_in_the_tracker(self) -> None:
-        tracker = Tracker(Machine(), hooks=(self.registry,), swarm_of=self.registry.swarm_of)
+        tracker = Tracker(Machine(), hooks=(self.registry,), hybrids=self.registry.hybrids)
         v1, short = self.successResultOf(self.registry.upload(both())).hashes
         for number, info_hash in enumerate((v1, short)):
             address = Address(f"192.0.2.{number}", 6881)
