@@ -13,6 +13,7 @@ import click
 from bittwist.errors import MagnetError
 from bittwist.metainfo.magnet import Magnet
 
+_TORRENT_FILE = click.Path(exists=True, dir_okay=False)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
@@ -38,10 +39,27 @@ def check_no_url(word: str) -> None:
         raise click.UsageError(f"a torrent file is wanted here, not {word[:80]!r}")
 
 
-def check_source(word: str) -> None:
-    """click.UsageError unless `word` can be what `download` takes: a file's name, a magnet link or a URL."""
-    if magnet_or_none(word) is None and (scheme := scheme_of(word)) is not None:
+def check_torrent_file(word: str) -> None:
+    """click.UsageError unless `word` names a file that is there and can be read."""
+    check_no_url(word)
+    _TORRENT_FILE.convert(word, None, None)
+
+
+def check_source(word: str, chosen: bool) -> None:
+    """click.UsageError unless `word` can be what `download` takes: a torrent file, a magnet link or a URL.
+
+    Unless the user has `chosen` files, the choice of a link has to be a choice.
+    """
+    magnet = magnet_or_none(word)
+    if magnet is not None:
+        if magnet.choice_fault is not None and not chosen:
+            raise click.UsageError(
+                f"the link wants only some files, but {magnet.choice_fault} (--files '*' takes all)"
+            )
+    elif (scheme := scheme_of(word)) is not None:
         check_http(word, scheme)
+    else:
+        check_torrent_file(word)
 
 
 def check_tracker(url: str, scheme: str | None) -> None:

@@ -12,6 +12,7 @@ from bittwist.metainfo.info import Info
 from bittwist.session.settings import SessionSettings
 from bittwist.swarm.priorities import Priority
 
+MAX_RATE = 10**15  # bytes a second: no line is as fast
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(|[kmg]|[kmg]i)b?(?:/s)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
@@ -60,8 +61,11 @@ def _matches(parts: tuple[str, ...], glob: str) -> bool:
 
 
 def rate(text: str) -> int:
-    """Read a rate: `500k`, `1.5M`, `2MiB/s`; bytes a second. ValueError for anything else."""
+    """Read a rate: `500k`, `1.5M`, `2MiB/s`; bytes a second, 0 for no limit. ValueError for anything else."""
     found = _RATE.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is no rate, such as 500k or 1.5MiB")
-    return round(float(found[1]) * _UNITS[found[2].lower()])
+    exact = float(found[1]) * _UNITS[found[2].lower()] if found is not None else MAX_RATE + 1
+    if found is None or exact > MAX_RATE:
+        raise ValueError(f"{text[:80]!r} is no rate, such as 500k or 1.5MiB")
+    if 0 < exact < 1:
+        raise ValueError(f"{text!r} is less than a byte a second (0 is no limit)")
+    return round(exact)

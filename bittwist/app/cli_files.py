@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from bittwist import __version__
-from bittwist.app.arguments import check_no_url, magnet_or_none
+from bittwist.app.arguments import check_torrent_file, magnet_or_none
 from bittwist.app.description import as_lines, as_object
 from bittwist.app.torrentfile import read_torrent, write_torrent
 from bittwist.app.wording import printable
@@ -189,7 +189,7 @@ def show(torrent: str, as_json: bool) -> int:
     """Show what is in a torrent file or magnet link."""
     source: Metainfo | Magnet | None = magnet_or_none(torrent)
     if source is None:
-        check_no_url(torrent)
+        check_torrent_file(torrent)
         source = read_torrent(torrent)
     if as_json:
         click.echo(json.dumps(as_object(source)))
@@ -201,7 +201,7 @@ def show(torrent: str, as_json: bool) -> int:
 
 @click.command()
 @click.argument("torrent", metavar="TORRENT")
-@click.argument("path", metavar="PATH")
+@click.argument("path", metavar="PATH", type=click.Path(exists=True))
 @click.option(
     "--threads", type=click.IntRange(1, 256), metavar="N", help="Hash on so many threads (one a core)."
 )
@@ -214,7 +214,7 @@ def verify(torrent: str, path: str, threads: int | None, as_json: bool) -> int:
     from bittwist.app.hashing_progress import hashing_progress
     from bittwist.storage.comparing import verify as compare
 
-    check_no_url(torrent)
+    check_torrent_file(torrent)
     metainfo = read_torrent(torrent)
     with hashing_progress("Verifying") as moved:
         results = compare(metainfo, Path(path), threads=threads, progress=moved)
@@ -249,6 +249,6 @@ def verify(torrent: str, path: str, threads: int | None, as_json: bool) -> int:
 @click.argument("torrent", metavar="FILE")
 def magnet(torrent: str) -> int:
     """Print the magnet link of a torrent file."""
-    check_no_url(torrent)
+    check_torrent_file(torrent)
     click.echo(str(Magnet.of(read_torrent(torrent))))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,38 @@ if TYPE_CHECKING:
     from bittwist.app.transfer import Goal
 
 
-def check_host_port(
+class Amount(click.ParamType[float]):
+    """A number from 0 on: not nan, which nothing ever reaches, nor inf."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            amount = float(str(value))
+        except ValueError:
+            amount = math.nan
+        if not 0 <= amount < math.inf:
+            self.fail(f"{str(value)[:80]!r} is not a number from 0 on", param, ctx)
+        return amount
+
+
+def check_peers(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    from bittwist.address import split_host_port
+    from bittwist.metainfo.magnet_parts import peer_fault
 
     for value in values:
-        try:
-            split_host_port(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
+        if (fault := peer_fault(value)) is not None:
+            raise click.BadParameter(f"{value[:80]!r}: {fault}")
     return values
+
+
+def check_globs(
+    _context: click.Context, _parameter: click.Parameter, globs: tuple[str, ...]
+) -> tuple[str, ...]:
+    if "" in globs:
+        raise click.BadParameter("'' matches no file")
+    return globs
 
 
 def check_address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -38,7 +60,7 @@ peer_option = click.option(
     "peers",
     multiple=True,
     metavar="HOST:PORT",
-    callback=check_host_port,
+    callback=check_peers,
     help="A peer to dial. Repeatable.",
 )
 bind_option = click.option(
@@ -62,10 +84,16 @@ def check_rate(_context: click.Context, _parameter: click.Parameter, value: str 
 
 
 down_option = click.option(
-    "--limit-down", metavar="RATE", callback=check_rate, help="Take no more bytes a second (500k, 2MiB)."
+    "--limit-down",
+    metavar="RATE",
+    callback=check_rate,
+    help="Take no more bytes a second (500k, 2MiB); 0 is no limit.",
 )
 up_option = click.option(
-    "--limit-up", metavar="RATE", callback=check_rate, help="Give no more bytes a second (500k, 2MiB)."
+    "--limit-up",
+    metavar="RATE",
+    callback=check_rate,
+    help="Give no more bytes a second (500k, 2MiB); 0 is no limit.",
 )
 pex_option = click.option(
     "--no-pex", is_flag=True, help="Do not tell peers of each other, nor listen to them."
@@ -84,11 +112,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 @bind_option
 @port_option
 @click.option("--seed", "forever", is_flag=True, help="Go on seeding until interrupted.")
-@click.option("--seed-ratio", type=click.FloatRange(0), metavar="R", help="Seed until R copies are given.")
-@click.option("--seed-time", type=click.FloatRange(0), metavar="S", help="Seed for S seconds.")
+@click.option("--seed-ratio", type=Amount(), metavar="R", help="Seed until R copies are given.")
+@click.option("--seed-time", type=Amount(), metavar="S", help="Seed for S seconds.")
 @click.option(
-    "--files", "globs", multiple=True, metavar="GLOB", help="Fetch only files that match. Repeatable."
-)
+    "--files", "globs", multiple=True, metavar="GLOB", callback=check_globs,
+    help="Fetch only files that match. Repeatable.",
+)  # fmt: skip
 @click.option("--sequential", is_flag=True, help="Fetch from the beginning on.")
 @down_option
 @up_option
@@ -124,7 +153,7 @@ def download(
     from bittwist.app.report import report
     from bittwist.app.run import run
 
-    check_source(source)
+    check_source(source, bool(globs))
     if sum((forever, seed_ratio is not None, seed_time is not None)) > 1:
         raise click.UsageError("choose one of --seed, --seed-ratio and --seed-time")
     goal: Goal | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from bittwist.app.wording import date, printable, size
 from bittwist.metainfo.files import safe_paths
@@ -12,7 +13,7 @@ from bittwist.metainfo.metainfo import Metainfo
 
 
 def as_object(source: Metainfo | Magnet) -> dict[str, object]:
-    """The object that --json prints; what a magnet link does not say is None."""
+    """The object that --json prints; what a magnet link does not say is None, and it has three keys more."""
     if isinstance(source, Magnet):
         return {
             "name": source.name,
@@ -28,6 +29,9 @@ def as_object(source: Metainfo | Magnet) -> dict[str, object]:
             "created_by": None,
             "creation_date": None,
             "magnet": str(source),
+            "peers": list(source.peers),
+            "select_only": [[span.start, span.stop - 1] for span in source.select_only],
+            "ignored": [asdict(each) for each in source.ignored],
         }
     info = source.info
     return {
@@ -84,7 +88,13 @@ def _facts(source: Metainfo | Magnet) -> Iterator[tuple[str, str | None]]:
         yield f"Tracker {number}", " ".join(tier)
     for url in source.web_seeds:
         yield "Web seed", url
-    if isinstance(source, Metainfo):
+    if isinstance(source, Magnet):
+        for peer in source.peers:
+            yield "Peer", peer
+        yield "Only files", source.choice or None
+        for ignored in source.ignored:
+            yield "Ignored", str(ignored)
+    else:
         yield "Comment", source.comment
         yield "Created by", source.created_by
         yield "Created", date(source.creation_date) if source.creation_date is not None else None

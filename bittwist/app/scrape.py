@@ -10,7 +10,7 @@ import click
 from twisted.internet.defer import Deferred, gatherResults
 
 from bittwist.announce.values import ScrapeEntry
-from bittwist.app.arguments import check_tracker, magnet_or_none, scheme_of
+from bittwist.app.arguments import check_torrent_file, check_tracker, magnet_or_none, scheme_of
 from bittwist.app.torrentfile import read_torrent
 from bittwist.app.wording import printable
 from bittwist.discovery.trackers import TrackerClients
@@ -36,6 +36,7 @@ def questions(what: str, info_hashes: Sequence[str]) -> tuple[Question, ...]:
         return tuple((url, (magnet.info_hash,)) for url in magnet.trackers)
     if scheme is not None:
         raise click.UsageError("a tracker's URL needs the info hashes to ask about")
+    check_torrent_file(what)
     metainfo = read_torrent(what)
     trackers = [url for tier in metainfo.trackers for url in tier]
     if not trackers:

@@ -73,6 +73,11 @@ class Magnet:
         )
 
     @property
+    def choice(self) -> str:
+        """The files wanted as `so` has them: `0,2-4`; empty for all files."""
+        return ",".join(_range_text(span) for span in self.select_only)
+
+    @property
     def choice_fault(self) -> str | None:
         """Why it is not known which files are wanted, where the link wants only some (BEP 53).
 
@@ -102,7 +107,7 @@ class Magnet:
         parts += [f"ws={_escape(url)}" for url in self.web_seeds]
         parts += [f"x.pe={quote(peer, safe=':[]')}" for peer in self.peers]
         if self.select_only:
-            parts.append("so=" + ",".join(_range_text(span) for span in self.select_only))
+            parts.append(f"so={self.choice}")
         return "magnet:?" + "&".join(parts)
 
 

@@ -34,6 +34,11 @@ class RateTests(TestCase):
         }.items():
             self.assertEqual(rate(text), value, text)
 
+    def test_what_no_line_has_is_refused(self) -> None:
+        for text in ("0.4", "9" * 400, "1e3", "inf", "nan"):
+            with self.assertRaises(ValueError, msg=text):
+                rate(text)
+
     @given(st.text(max_size=8))
     def test_anything_else_is_refused(self, text: str) -> None:
         try:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -191,8 +192,6 @@ def test_wrong_usage_ends_with_2(bittwist, folder, options):
     "arguments",
     [
         ("create", "share", "-o", "no/such/folder.torrent"),
-        ("show", "nothing-here"),
-        ("show", "share"),
         ("show", "share/a!"),
         ("magnet", "share/b"),
         ("verify", "share/a!", "share"),
@@ -216,6 +215,13 @@ LINK = "magnet:?xt=urn:btih:" + "ab" * 20
         (("show", "magnet:?dn=x"), "names no info hash"),
         (("show", "magnet:?xt=urn:btih:zz"), "magnet"),
         (("show", "http://h/x.torrent"), "a torrent file is wanted here"),
+        (("show", "nothing-here"), "'nothing-here' does not exist"),
+        (("show", "share"), "'share' is a directory"),
+        (("magnet", "nothing-here"), "'nothing-here' does not exist"),
+        (("scrape", "nothing-here"), "'nothing-here' does not exist"),
+        (("verify", "nothing-here", "share"), "'nothing-here' does not exist"),
+        (("verify", "share/a!", "nothing-here"), "'nothing-here' does not exist"),
+        (("download", "nothing-here"), "'nothing-here' does not exist"),
         (("magnet", LINK), "a torrent file is wanted here"),
         (("verify", "ftp://h/x.torrent", "."), "a torrent file is wanted here"),
         (("scrape", "http://t/announce", "zz"), "info hash"),
@@ -224,7 +230,23 @@ LINK = "magnet:?xt=urn:btih:" + "ab" * 20
         (("download", "http:///x.torrent"), "names no host"),
         (("download", "magnet:?xt=urn:btih:zz"), "magnet"),
         (("download", LINK, "-o", "share/a!"), "is a file"),
-        (("download", LINK, "--peer", "nowhere"), "HOST:PORT"),
+        (("download", LINK, "--peer", "nowhere"), "'--peer': 'nowhere': not HOST:PORT"),
+        (("download", LINK, "--peer", "h:0"), "'--peer': 'h:0': nobody can be dialed at port 0"),
+        (("download", LINK, "--peer", "h:65536"), "'--peer': 'h:65536': not HOST:PORT"),
+        (("seed", "share/a!", "share", "--peer", "h:0"), "'--peer': 'h:0'"),
+        (("download", LINK, "--seed-ratio", "nan"), "'--seed-ratio': 'nan' is not a number from 0 on"),
+        (("download", LINK, "--seed-ratio", "inf"), "'--seed-ratio': 'inf' is not a number from 0 on"),
+        (("download", LINK, "--seed-ratio", "-1"), "'--seed-ratio': '-1' is not a number from 0 on"),
+        (("download", LINK, "--seed-ratio", "x"), "'--seed-ratio': 'x' is not a number from 0 on"),
+        (("download", LINK, "--seed-time", "NaN"), "'--seed-time': 'NaN' is not a number from 0 on"),
+        (("download", LINK, "--seed-time", "1e999"), "'--seed-time': '1e999' is not a number from 0 on"),
+        (("download", LINK, "--limit-down", "nan"), "'--limit-down': 'nan' is no rate"),
+        (("download", LINK, "--limit-down", "9" * 400), "'--limit-down': "),
+        (("download", LINK, "--limit-up", "0.4"), "'--limit-up': '0.4' is less than a byte a second"),
+        (("seed", "share/a!", "share", "--limit-up", "-5"), "'--limit-up': '-5' is no rate"),
+        (("download", LINK, "--files", ""), "'--files': '' matches no file"),
+        (("download", LINK + "&so=7-4"), "so=7-4: the range runs backwards"),
+        (("download", LINK + "&so=", "--files", ""), "'--files': '' matches no file"),
         (("download", LINK, "--seed", "--seed-time", "1"), "choose one"),
         (("seed", "nothing-here", "share"), "does not exist"),
         (("share", "nothing-here"), "does not exist"),
@@ -295,10 +317,36 @@ def test_verify_refuses_a_v2_only_torrent_with_a_sentence(bittwist, tmp_path):
 def test_show_reads_magnet_links(bittwist):
     link = "magnet:?xt=urn:btih:" + "ab" * 20 + "&dn=x&xl=5&tr=http%3A%2F%2Ft%2F"
     told = bittwist("show", link, "--json").json
-    assert list(told) == KEYS
+    assert list(told) == [*KEYS, "peers", "select_only", "ignored"]
+    assert (told["peers"], told["select_only"], told["ignored"]) == ([], [], [])
     assert (told["name"], told["info_hash_v1"], told["total_size"]) == ("x", "ab" * 20, 5)
     assert (told["trackers"], told["files"], told["magnet"]) == ([["http://t/"]], None, link)
     assert "Name:         x" in bittwist("show", link).out
+
+
+def test_show_says_what_of_a_link_counts_and_what_does_not_and_why(bittwist):
+    link = LINK + "&x.pe=h:1&x.pe=bad%1b[2J:0&so=0,2-4,9-5"
+    told = bittwist("show", link, "--json").json
+    assert (told["peers"], told["select_only"]) == (["h:1"], [[0, 0], [2, 4]])
+    assert [(each["parameter"], each["value"]) for each in told["ignored"]] == [
+        ("x.pe", "bad\x1b[2J:0"),
+        ("so", "9-5"),
+    ]
+    shown = bittwist("show", link)
+    assert (shown.code, shown.err) == (0, "")
+    for line in (
+        "Peer:         h:1",
+        "Only files:   0,2-4",
+        "Ignored:      x.pe=bad\ufffd[2J:0: nobody can be dialed at port 0",
+        "Ignored:      so=9-5: the range runs backwards",
+    ):
+        assert line in shown.out.splitlines()
+
+
+def test_show_of_a_link_that_download_refuses_says_so(bittwist):
+    shown = bittwist("show", LINK + "&so=7-4")
+    assert shown.code == 0
+    assert "Ignored:      so=7-4: the range runs backwards" in shown.out.splitlines()
 
 
 @pytest.mark.parametrize("where", ["share", "."])
@@ -348,8 +396,10 @@ def test_verify_shows_the_names_that_show_does(bittwist, tmp_path):
 
 
 def test_errors_hold_no_control_characters(bittwist, tmp_path):
+    Path("a\x1b[2Jb").write_bytes(b"x")
     failed = bittwist("show", "a\x1b[2Jb")
-    assert (failed.code, failed.err) == (1, "bittwist: a\ufffd[2Jb: No such file or directory\n")
+    assert failed.code == 1
+    assert failed.err.startswith("bittwist: a\ufffd[2Jb: ")
 
 
 def test_a_seed_of_what_is_no_torrent_fails_in_an_event_too(bittwist, folder):

@@ -20,7 +20,6 @@ from bittwist.errors import (
     FetchError,
     MagnetError,
     MetainfoError,
-    StorageError,
     TrackerFailure,
 )
 from bittwist.metainfo.bencode import encode
@@ -61,7 +60,7 @@ class QuestionTests(SynchronousTestCase):
             (click.UsageError, "http://", [HEX]),
             (click.UsageError, "magnet:?xt=urn:btih:zz", []),
             (MagnetError, f"magnet:?xt=urn:btih:{HEX}", []),
-            (StorageError, "nowhere.torrent", []),
+            (click.UsageError, "nowhere.torrent", []),
             (MetainfoError, self.torrent(), []),
         ]
         for kind, what, hashes in cases:
