@@ -90,7 +90,7 @@ class Peers:
     def know(self, geometry: Geometry, raw_info: bytes) -> None:
         """The metadata is known."""
         self._geometry, self._raw_info = geometry, raw_info
-        self._presence.metadata_size = len(raw_info)
+        self._presence.know(geometry, len(raw_info))
         self.fetch = None
         for talk in self:
             talk.learn_geometry(geometry)
@@ -344,6 +344,9 @@ class Peers:
     def blocks(self, talk: Conversation, blocks: Sequence[BlockData]) -> None:
         if self._downloads is not None:
             self._downloads.blocks(talk, blocks)
+
+    def gave(self, talk: Conversation, blocks: Sequence[BlockData]) -> None:
+        self._presence.gave(talk, blocks, self._clock.seconds())
 
     def settled(self, talk: Conversation) -> None:
         if talk not in self._roster:

@@ -6,7 +6,7 @@ a seed's pretence of having nothing (BEP 16).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bittwist.errors import SessionError
 from bittwist.metainfo.bitfield import Bitfield
+from bittwist.metainfo.geometry import Geometry
 from bittwist.session.conversation import Conversation
 from bittwist.session.settings import SessionSettings
 from bittwist.session.superseeding import Superseeding
@@ -23,6 +24,7 @@ from bittwist.swarm.superseed import Superseed
 from bittwist.wire import lt_donthave
 from bittwist.wire import messages as m
 from bittwist.wire.extension import EXTENDED_HANDSHAKE, OURS, ExtensionHandshake
+from bittwist.wire.runs import BlockData
 
 MAX_TAKEN_BACK = 1000  # pieces that a peer is told are lost; of more it hears when it connects anew
 MAX_RESTATED = 8  # further extension handshakes of ours to one peer: some drop those who send many
@@ -47,8 +49,9 @@ class Presence:
     def __init__(
         self, around: Around, own_hosts: OwnHosts, talks: Callable[[], Iterable[Conversation]]
     ) -> None:
-        self.metadata_size: int | None = None
         self.pex: bool | None = None  # whether peer exchange is on; None: it never was
+        self._metadata_size: int | None = None
+        self._geometry: Geometry | None = None  # None until the metadata is known
         self._superseeds = False  # asked for; it takes effect while we are a seed
         self._around = around
         self._own_hosts = own_hosts
@@ -60,6 +63,10 @@ class Presence:
         self._superseeding: Superseeding | None = None
         self._upload_only = False  # as it was told last
         self._whole_at: float | None = None  # when there was last a whole copy in sight
+
+    def know(self, geometry: Geometry, metadata_size: int) -> None:
+        """The metadata is known."""
+        self._geometry, self._metadata_size = geometry, metadata_size
 
     @property
     def upload_only(self) -> bool:
@@ -161,7 +168,7 @@ class Presence:
             yourip=talk.host,
             ipv4=self._own_hosts.public(4) if talk.address.is_ipv6 else None,
             ipv6=None if talk.address.is_ipv6 else self._own_hosts.public(6),
-            metadata_size=self.metadata_size,
+            metadata_size=self._metadata_size,
             upload_only=upload_only if upload_only or talk.told_upload_only else None,
             complete_ago=self._complete_ago(),
         )
@@ -193,13 +200,19 @@ class Presence:
             for talk in unaware:
                 talk.knows = ()
             aware = [talk for talk in self._talks() if talk.knows is None]
-            self._superseeding = Superseeding(policy, have, self._talks, aware, now)
+            assert self._geometry is not None, "there is no piece without the metadata"
+            self._superseeding = Superseeding(policy, have, self._geometry, self._talks, aware, now)
         return self._pretending
 
     def has_changed(self, talk: Conversation, index: int | None, now: float) -> None:
         """A peer has one piece more, or said anew what it has."""
         if self._superseeding is not None:
             self._superseeding.has_changed(talk, index, now)
+
+    def gave(self, talk: Conversation, blocks: Sequence[BlockData], now: float) -> None:
+        """A peer that does not know of all our pieces was given blocks."""
+        if self._superseeding is not None:
+            self._superseeding.gave(talk, blocks, now)
 
     def left(self, talk: Conversation, now: float) -> None:
         if self._superseeding is not None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from bittwist.metainfo.bitfield import Bitfield
+from bittwist.metainfo.geometry import Geometry
 from bittwist.swarm.superseed import Reveal, Superseed
+from bittwist.wire.runs import BlockData
 
 
 class Audience(Protocol):
@@ -30,6 +32,7 @@ class Superseeding:
         self,
         policy: Superseed,
         have: Bitfield,
+        geometry: Geometry,
         peers: Callable[[], Iterable[Audience]],
         aware: Iterable[Audience],
         now: float,
@@ -37,8 +40,10 @@ class Superseeding:
         """`have` are all the pieces there are; the `aware` among the peers know that we have them."""
         self._policy = policy
         self._have = have
+        self._geometry = geometry
         self._peers = peers
         self._met: set[int] = set()
+        self._given: dict[tuple[int, int], int] = {}  # bytes, by peer and piece, of those not given whole
         for peer in aware:
             if peer.has is not None:
                 self._met.add(peer.key)
@@ -64,8 +69,19 @@ class Superseeding:
         else:
             self._tell(self._policy.peer_have(peer.key, index, now))
 
+    def gave(self, peer: Audience, blocks: Iterable[BlockData], now: float) -> None:
+        """A peer was given blocks: some never say that they have what they were told of themselves."""
+        for index, _, block in blocks:
+            so_far = self._given.pop((peer.key, index), 0) + len(block)
+            if so_far < self._geometry.piece_size(index):
+                self._given[peer.key, index] = so_far
+            elif peer.key in self._met:
+                self._tell(self._policy.peer_have(peer.key, index, now))
+
     def left(self, peer: Audience, now: float) -> None:
         self._met.discard(peer.key)
+        for entry in [entry for entry in self._given if entry[0] == peer.key]:
+            del self._given[entry]
         self._tell(self._policy.left(peer.key, now))
 
     def tick(self, now: float) -> None:

@@ -10,8 +10,13 @@ for `patience` seconds is helped:
 - a receiver whose piece nobody else shows (it may reach nobody) is told of the next all the same;
 - whoever waits for a piece while nothing new is left is told of the rarest that it lacks.
 
-That is over for good once another peer has everything; a peer that is the only one for `patience` seconds
-is told of all pieces, for there is nobody to pass them on to.
+Who has nobody to pass pieces on to is not kept waiting: a peer that is the only one, and one whose piece
+nobody else showed in that time, are told of the next as soon as they have one, and then of a few ahead. What they
+are told of is what nobody has, so that this costs no second copy. It ends when another peer comes, or shows
+what it can only have from there.
+
+All that is over for good once another peer has everything; a peer that is the only one for `patience` seconds
+is told of all pieces.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from bittwist.metainfo.bitfield import Bitfield
 PeerKey = int
 Reveal = tuple[PeerKey, int | None]  # tell this peer of that piece; None: of all pieces, from now on
 
+AHEAD = 4  # pieces that one who is not kept waiting is told of at a time: to fetch while it tells what it has
 LEVELS = 4  # pieces that fewer peers have are told apart; among the others chance decides
 
 _SET = re.compile(rb"[^\x00]")
@@ -42,9 +48,8 @@ class SuperseedSettings:
 
 @dataclass(slots=True)
 class _Task:
-    """The piece a peer was told of last."""
+    """A piece that a peer was told of, and that is waited for."""
 
-    index: int
     told_at: float
     others: int  # how many other peers had it then
     got_at: float | None = None  # when the peer had it itself
@@ -53,20 +58,22 @@ class _Task:
 class _Peer:
     """One peer; owned by Superseed."""
 
-    __slots__ = ("free", "has", "revealed", "task", "waits_since")
+    __slots__ = ("fetches", "free", "has", "isolated", "revealed", "tasks", "waits_since")
 
     def __init__(self, has: Bitfield, now: float, free: bool) -> None:
         self.has = has
         self.revealed: set[int] = set()
-        self.task: _Task | None = None  # None: it waits for one
+        self.tasks: dict[int, _Task] = {}  # by piece; none: it waits for one
         self.waits_since = now
+        self.isolated = False  # it passed nothing on in all the time it had: it may reach nobody
+        self.fetches = False  # it has fetched a piece that it was told of
         self.free = free  # it was told of everything
 
 
 class Superseed:
     """Decides what each peer of a seed may know of. Owns what was revealed, and to whom.
 
-    Whatever happens is told here; each call returns what to reveal, at most one piece a peer.
+    Whatever happens is told here; each call returns what to reveal.
     """
 
     def __init__(
@@ -102,10 +109,13 @@ class Superseed:
         if self.over or not peer.has.add(index):
             return []
         self._out.pop(index, None)
-        waited_for = [other for other in self._peers.values() if other.task and other.task.index == index]
+        waited_for = [other for other in self._peers.values() if index in other.tasks]
         for other in waited_for:
-            if other.task and not other.task.others:
+            if not other.tasks[index].others:
                 other.has.add(index)  # from whom else; not everybody says so to one that told of it itself
+        if not peer.free and index not in peer.revealed:
+            for other in self._peers.values():
+                other.isolated = other.isolated and index not in other.revealed
         return self._review(now) if waited_for or peer.has.complete else []
 
     def left(self, key: PeerKey, now: float) -> list[Reveal]:
@@ -137,7 +147,8 @@ class Superseed:
         self._out.clear()
         bound = {key: peer for key, peer in self._peers.items() if not peer.free}
         for peer in bound.values():
-            peer.free, peer.task = True, None
+            peer.free = True
+            peer.tasks.clear()
         return [(key, None) for key in bound]
 
     def _review(self, now: float, *, stalled: bool = False) -> list[Reveal]:
@@ -148,32 +159,45 @@ class Superseed:
             self._look_at(key, peer, now)
         if any(peer.has.complete for peer in self._peers.values()):
             return self._end()
-        waiting = [(key, peer) for key, peer in self._peers.items() if peer.task is None and not peer.free]
+        waiting = [(key, peer) for key, peer in self._peers.items() if self._room(peer)]
         fresh = self._fresh() if waiting else 0
         reveals: list[Reveal] = []
         for key, peer in waiting:
-            index = self._any(fresh)
-            if index is None and stalled:
-                index = self._overdue(key, peer, now)
-            if index is not None:
+            for _ in range(self._room(peer)):
+                index = self._any(fresh)
+                if index is None and (stalled or peer.isolated):
+                    index = self._overdue(key, peer, now)
+                if index is None:
+                    break
                 fresh &= ~self._bit(index)
                 self._out[index] = (key, now)
-                peer.task = _Task(index, now, self._others(index, key))
+                peer.tasks[index] = _Task(now, self._others(index, key))
                 peer.revealed.add(index)
                 reveals.append((key, index))
         return reveals
 
+    def _hurried(self, peer: _Peer) -> bool:
+        """Whether there is no use in waiting for it to pass a piece on."""
+        return peer.isolated or len(self._peers) == 1
+
+    def _room(self, peer: _Peer) -> int:
+        """How many pieces more it may be told of."""
+        if peer.free:
+            return 0
+        return (AHEAD if peer.fetches and self._hurried(peer) else 1) - len(peer.tasks)
+
     def _look_at(self, key: PeerKey, peer: _Peer, now: float) -> None:
-        """Whether a peer is done with its piece, or has had enough time for it."""
-        task = peer.task
-        if task is None:
-            return
-        if task.index in peer.has and task.got_at is None:
-            task.got_at = now
-        passed_on = self._others(task.index, key) > task.others
-        if passed_on or self._late(task.told_at if task.got_at is None else task.got_at, now):
-            peer.task = None
-            peer.waits_since = now
+        """Whether a peer is done with its pieces, or has had enough time for them."""
+        for index, task in tuple(peer.tasks.items()):
+            if index in peer.has and task.got_at is None:
+                task.got_at = now
+                peer.fetches = True
+            passed_on = self._others(index, key) > task.others
+            late = self._late(task.told_at if task.got_at is None else task.got_at, now)
+            if passed_on or late or (task.got_at is not None and self._hurried(peer)):
+                del peer.tasks[index]
+                peer.waits_since = now
+                peer.isolated = not passed_on and (peer.isolated or (late and task.got_at is not None))
 
     def _late(self, since: float, now: float) -> bool:
         return now - since >= self._settings.patience
@@ -197,7 +221,9 @@ class Superseed:
             mine = receiver == key or index in peer.revealed or index in peer.has
             if not mine and self._late(told_at, now):
                 return index
-        return self._rarest(peer) if self._late(peer.waits_since, now) else None
+        if peer.isolated or (not peer.tasks and self._late(peer.waits_since, now)):
+            return self._rarest(peer)
+        return None
 
     def _rarest(self, peer: _Peer) -> int | None:
         """Of the pieces that a peer lacks and was not told of the one fewest have; ties by chance."""

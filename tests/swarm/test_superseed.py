@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bittwist.metainfo.bitfield import Bitfield
-from bittwist.swarm.superseed import Superseed, SuperseedSettings
+from bittwist.swarm.superseed import AHEAD, Superseed, SuperseedSettings
 
 PATIENCE = 60.0
 
@@ -162,6 +162,52 @@ def test_the_only_peer_for_a_while_is_told_of_everything_and_those_who_come_late
     assert list(seed.policy.knows(2)) == [index]
 
 
+def test_the_only_peer_is_told_of_the_next_piece_when_it_has_one_and_then_of_a_few_ahead():
+    seed = Seed(1, num_pieces=20)
+    (first,) = seed.told[1]
+    assert len(seed.have(1, first, 1.0)) == AHEAD
+    assert len(seed.have(1, seed.told[1][1], 2.0)) == 1
+    assert len(set(seed.told[1])) == len(seed.told[1]) == AHEAD + 2
+
+
+def test_when_another_peer_comes_what_the_first_is_given_is_to_be_passed_on_again():
+    seed = Seed(1, num_pieces=20)
+    seed.have(1, seed.told[1][0], 1.0)
+    seed.told[2] = []
+    seed.take(seed.policy.joined(2, having(num_pieces=20), 2.0))
+    ahead = seed.told[1][1:]
+    for index in ahead:
+        assert seed.have(1, index, 3.0) == []
+    for index in ahead[:-1]:
+        assert seed.have(2, index, 4.0) == []
+    assert [key for key, _ in seed.have(2, ahead[-1], 4.0)] == [1]
+
+
+def test_a_peer_that_could_pass_nothing_on_is_not_kept_waiting_again_until_something_of_its_is_seen():
+    seed = Seed(2, num_pieces=20)
+    (first,) = seed.told[1]
+    seed.have(1, first, 1.0)
+    told = [index for key, index in seed.tick(1.0 + PATIENCE) if key == 1]
+    assert len(told) == AHEAD
+    assert [key for key, _ in seed.have(1, told[0], 62.0)] == [1]
+    seed.have(2, first, 63.0)
+    assert seed.have(1, told[1], 64.0) == []
+
+
+def test_two_peers_that_cannot_reach_each_other_are_given_the_rest_without_more_waiting():
+    seed = Seed(2, num_pieces=30)
+    has = {1: set(), 2: set()}
+    now = 0.0
+    while not seed.policy.over and now < 3 * PATIENCE:
+        now += 1.0
+        for key, told in seed.told.items():
+            for index in [index for index in told if index is not None and index not in has[key]]:
+                has[key].add(index)
+                seed.have(key, index, now)
+        seed.tick(now)
+    assert seed.policy.over
+
+
 def test_who_was_told_of_everything_before_is_told_of_nothing_and_what_it_has_counts():
     policy = superseed()
     assert policy.joined(1, having(0, 1, 2, 3, 4, 5, 6), 0.0, free=True) == []
@@ -235,7 +281,7 @@ def test_peers_that_trade_fetch_one_copy_of_the_seed(seed, peers, num_pieces):
 
 
 @given(st.data())
-def test_whatever_happens_a_peer_holds_one_piece_at_a_time(data):
+def test_whatever_happens_a_peer_is_told_only_of_what_it_lacks_and_never_of_many_pieces_at_once(data):
     num_pieces = data.draw(st.integers(1, 20))
     policy = superseed(num_pieces, data.draw(st.integers(0, 99)))
     has, now, told_at = {}, 0.0, {}
@@ -257,7 +303,9 @@ def test_whatever_happens_a_peer_holds_one_piece_at_a_time(data):
             reveals = policy.left(key, now)
         else:
             reveals = policy.tick(now)
-        assert len({key for key, _ in reveals}) == len(reveals)
+        assert len(set(reveals)) == len(reveals)
+        told = [key for key, _ in reveals]
+        assert all(told.count(key) <= AHEAD for key in told)
         for key, index in reveals:
             assert key in has
             known = policy.knows(key)
