@@ -8,8 +8,9 @@ from rich.live import Live
 from rich.text import Text
 
 from bittwist.address import Address
-from bittwist.app.report import partners, source_news, tracker_news
+from bittwist.app.report import ignored_news, partners, peer_news, source_news, tracker_news
 from bittwist.app.wording import duration, printable, size
+from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
@@ -56,6 +57,12 @@ class BarReport:
 
     def source(self, source: SourceStatus) -> None:
         self._say(source_news(source))
+
+    def ignored(self, part: Ignored) -> None:
+        self._say(ignored_news(part), "yellow")
+
+    def unreachable(self, peer: str, why: str) -> None:
+        self._say(peer_news(peer, why), "yellow")
 
     def alone(self, why: str) -> None:
         self._say(f"No peers yet: {why}", "yellow")

@@ -10,10 +10,21 @@ import click
 
 from bittwist.address import Address
 from bittwist.app.wording import count, duration, printable, size, without_secrets
+from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
 
+WEB_SEED = "web_seed"  # among the names of sources
+SOURCES = {  # what people read for the names of sources
+    "tracker": "tracker",
+    "pex": "peer exchange",
+    "lsd": "the local network",
+    "magnet": "the link's peers",
+    "manual": "--peer",
+    "incoming": "peers that dialed us",
+    WEB_SEED: "web seed",
+}
 PLAIN_EVERY = 10  # of the half-second looks: a line each five seconds reads well in a log
 
 
@@ -26,6 +37,8 @@ class Report(Protocol):
     def waiting(self, reason: str) -> None: ...
     def tracker(self, url: str, error: str | None) -> None: ...
     def source(self, source: SourceStatus) -> None: ...
+    def ignored(self, part: Ignored) -> None: ...
+    def unreachable(self, peer: str, why: str) -> None: ...
     def alone(self, why: str) -> None: ...
     def complete(self, path: str) -> None: ...
     def failed(self, reason: str) -> None: ...
@@ -84,8 +97,14 @@ class JsonReport:
             error=source.error,
         )
 
+    def ignored(self, part: Ignored) -> None:
+        self._print(event="ignored", parameter=part.parameter, value=part.value, reason=part.reason)
+
+    def unreachable(self, peer: str, why: str) -> None:
+        self._print(event="peer", peer=peer, error=why)
+
     def alone(self, why: str) -> None:
-        """A program sees that from `peers` and the trackers' errors."""
+        self._print(event="no_peers", reason=why)
 
     def complete(self, path: str) -> None:
         self._print(event="complete", path=path)
@@ -123,6 +142,12 @@ class PlainReport:
 
     def source(self, source: SourceStatus) -> None:
         self._say(source_news(source))
+
+    def ignored(self, part: Ignored) -> None:
+        self._say(ignored_news(part))
+
+    def unreachable(self, peer: str, why: str) -> None:
+        self._say(peer_news(peer, why))
 
     def alone(self, why: str) -> None:
         self._say(f"No peers yet: {why}")
@@ -162,13 +187,25 @@ def partners(now: TorrentStatistics) -> str:
 
 def tracker_news(url: str, error: str | None) -> str:
     """One line about a tracker that fails, or does not any more."""
-    return f"Tracker {without_secrets(url)}: {error if error is not None else 'it answers again'}"
+    return f"Tracker {without_secrets(url)}: {error if error is not None else 'it answers now'}"
 
 
 def source_news(source: SourceStatus) -> str:
     """One line about where peers or bytes came from."""
-    where = f"{source.name} {without_secrets(source.detail)}".rstrip()
+    where = f"{SOURCES.get(source.name, source.name)} {without_secrets(source.detail)}".rstrip()
     what = [count(source.found, "peer")] if source.found else []
     if source.downloaded:
         what.append(size(source.downloaded))
-    return f"From {where}: {', '.join(what)}"
+    if source.error is not None and source.name == WEB_SEED:  # of trackers that is told apart
+        what.append(source.error)
+    return f"From {where}: {', '.join(what) or 'nothing yet'}"
+
+
+def ignored_news(part: Ignored) -> str:
+    """One line about what is left out of a link."""
+    return f"Ignored in the link: {part}"
+
+
+def peer_news(peer: str, why: str) -> str:
+    """One line about a peer that cannot be dialed."""
+    return f"Peer {peer}: {why}"

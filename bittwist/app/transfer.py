@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
 from bittwist.app.choices import Choices
 from bittwist.app.giving import checked, seeding_session, whole
+from bittwist.app.named_peers import dial
 from bittwist.app.port import Port, opened
 from bittwist.app.report import Report
 from bittwist.app.sources import find
@@ -21,8 +23,10 @@ from bittwist.errors import BitTwistError, MetainfoError, SessionError, StorageE
 from bittwist.metainfo.files import safe_paths
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.net.policy import Network
 from bittwist.session import Session, Torrent
 from bittwist.session.lifecycle import State
+from bittwist.session.session import ONLY_V2_LINK
 from bittwist.session.torrent import ONLY_V2
 from bittwist.storage.locate import locate
 from bittwist.storage.store import NOT_OURS
@@ -59,6 +63,11 @@ async def download(
     try:
         check_writable(folder)
         wanted = tradable(await find(reactor, source, port.bind))
+        if isinstance(wanted, Metainfo):
+            check_choice(choices, wanted, report)
+        else:
+            for part in wanted.ignored:
+                report.ignored(part)
     except BitTwistError as error:
         report.failed(str(error))
         report.close()
@@ -135,7 +144,7 @@ async def _with(
         )
         if choices.sequential:
             torrent.set_sequential(True)
-        session.add_peers(torrent, peers)
+        dial(Network(reactor, session.settings.network), torrent, peers, report.unreachable)
         await transfer(torrent)
         return 0
     except CancelledError:
@@ -184,7 +193,18 @@ def tradable(source: Metainfo | Magnet) -> Metainfo | Magnet:
     """The source; MetainfoError where it can be told already that it cannot be traded."""
     if isinstance(source, Metainfo) and not source.info.is_v1:
         raise MetainfoError(ONLY_V2)
+    if isinstance(source, Magnet) and source.info_hash.v1 is None:
+        raise MetainfoError(ONLY_V2_LINK)
     return source
+
+
+def check_choice(choices: Choices, metainfo: Metainfo, report: Report) -> None:
+    """click.UsageError if the user wants no file that is in the torrent."""
+    try:
+        choices.choose(metainfo.info)
+    except SessionError as error:
+        report.close()
+        raise click.UsageError(f"--files: {error}") from error
 
 
 def check_writable(folder: Path) -> None:

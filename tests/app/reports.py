@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bittwist.address import Address
 from bittwist.discovery.announcer import TrackerStatus
 from bittwist.discovery.relation import TrackerState
+from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
@@ -51,6 +52,12 @@ class Told:
 
     def source(self, source: SourceStatus) -> None:
         self.lines.append(("source", source.name, source.detail, source.found, source.downloaded))
+
+    def ignored(self, part: Ignored) -> None:
+        self.lines.append(("ignored", str(part)))
+
+    def unreachable(self, peer: str, why: str) -> None:
+        self.lines.append(("unreachable", peer, why))
 
     def alone(self, why: str) -> None:
         self.lines.append(("alone", why))

@@ -80,4 +80,16 @@ class WordingTests(TestCase):
     def test_what_a_source_found_and_brought(self) -> None:
         tracker = SourceStatus("tracker", "http://t/announce?pass=secret", "working", 3, 1 << 20)
         self.assertEqual(source_news(tracker), "From tracker http://t/announce: 3 peers, 1.0 MiB")
-        self.assertEqual(source_news(SourceStatus("pex", "", "on", 1, 0)), "From pex: 1 peer")
+        for name, called in (
+            ("pex", "peer exchange"),
+            ("lsd", "the local network"),
+            ("magnet", "the link's peers"),
+            ("manual", "--peer"),
+        ):
+            self.assertEqual(source_news(SourceStatus(name, "", "on", 1, 0)), f"From {called}: 1 peer")
+        dialed = SourceStatus("incoming", "", "on", 0, 5)
+        self.assertEqual(source_news(dialed), "From peers that dialed us: 5 B")
+        web = SourceStatus("web_seed", "http://me:secret@w/", "waiting", 0, 5, "connection refused")
+        self.assertEqual(source_news(web), "From web seed http://w/: 5 B, connection refused")
+        begun = SourceStatus("web_seed", "http://w/", "working", 0, 0)
+        self.assertEqual(source_news(begun), "From web seed http://w/: nothing yet")

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from bittwist.app.alone import why_alone
 from bittwist.app.bar import BarReport, line
 from bittwist.app.report import JsonReport, PlainReport, Report, sentence
-from bittwist.app.watch import ALONE_FOR, Watch, why_alone
+from bittwist.app.watch import ALONE_FOR, SLOW, Watch
 from bittwist.discovery.announcer import TrackerStatus
 from bittwist.discovery.relation import TrackerState
+from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
@@ -85,6 +87,8 @@ class ReportTests(TestCase):
         report.tracker("http://me:secret@t/announce?passkey=abc", "connection refused")
         report.tracker("http://t/announce", None)
         report.alone("no tracker answers")
+        report.ignored(Ignored("so", "a\x1b[2Jb", "no number"))
+        report.unreachable("nobody:1", "no such name")
         report.complete("/tmp/a\x1b[2Jb")
         report.failed("x\x1b]0;y\x07: gone")
 
@@ -95,8 +99,10 @@ class ReportTests(TestCase):
             out.getvalue().splitlines(),
             [
                 "Tracker http://t/announce: connection refused",
-                "Tracker http://t/announce: it answers again",
+                "Tracker http://t/announce: it answers now",
                 "No peers yet: no tracker answers",
+                "Ignored in the link: so=a\ufffd[2Jb: no number",
+                "Peer nobody:1: no such name",
                 "Complete: /tmp/a\ufffd[2Jb",
             ],
         )
@@ -120,7 +126,12 @@ class ReportTests(TestCase):
         url = "http://me:secret@t/announce?passkey=abc"
         self.assertEqual(told[0], {"event": "tracker", "url": url, "error": "connection refused"})
         self.assertEqual(told[1], {"event": "tracker", "url": "http://t/announce", "error": None})
-        self.assertEqual([each["event"] for each in told], ["tracker", "tracker", "complete", "failed"])
+        self.assertEqual(told[2], {"event": "no_peers", "reason": "no tracker answers"})
+        self.assertEqual(
+            told[3], {"event": "ignored", "parameter": "so", "value": "a\x1b[2Jb", "reason": "no number"}
+        )
+        self.assertEqual(told[4], {"event": "peer", "peer": "nobody:1", "error": "no such name"})
+        self.assertEqual([each["event"] for each in told[5:]], ["complete", "failed"])
 
 
 @dataclass
@@ -174,6 +185,85 @@ class WatchTests(TestCase):
             ],
         )
 
+    def test_a_tracker_that_is_slow_to_answer_is_told_of_within_five_seconds(self) -> None:
+        """UDP gives up after 45 s: nobody shall wait as long to hear whom we wait for."""
+        url = "udp://t:1"
+        asked, working = status(url, TrackerState.ANNOUNCING), status(url)
+        told = []
+        for now, tracker in (
+            (0.0, asked),
+            (SLOW - 0.5, asked),
+            (SLOW, asked),
+            (SLOW + 1, asked),
+            (SLOW + 2, status(url, TrackerState.FAILING, "no answer")),
+            (SLOW + 3, status(url, TrackerState.ANNOUNCING, "no answer")),
+            (SLOW + 60, status(url, TrackerState.ANNOUNCING, "no answer")),
+            (SLOW + 61, working),
+            (SLOW + 62, asked),
+            (SLOW + 63, working),
+        ):
+            self.torrent.announced = (tracker,)
+            told.append([line for line in self.look(now) if line[0] == "tracker"])
+        self.assertLessEqual(SLOW, 5.0)
+        self.assertEqual(
+            told,
+            [
+                [],
+                [],
+                [("tracker", url, "no answer yet")],
+                [],
+                [("tracker", url, "no answer")],
+                [],
+                [],
+                [("tracker", url, None)],
+                [],
+                [],
+            ],
+        )
+
+    def test_a_seed_says_too_that_its_tracker_does_not_answer(self) -> None:
+        self.torrent.now = statistics(State.SEEDING, peers=0)
+        self.torrent.announced = (status("udp://t:1", TrackerState.ANNOUNCING),)
+        self.look(0.0)
+        self.assertEqual(self.look(SLOW), [("tracker", "udp://t:1", "no answer yet")])
+
+    def test_who_dials_us_is_told_of_with_the_first_bytes(self) -> None:
+        told = []
+        for downloaded in (0, 16384, 32768):
+            self.torrent.found = (SourceStatus("incoming", "", "on", 0, downloaded),)
+            told.append(self.look())
+        self.assertEqual(told, [[], [("source", "incoming", "", 0, 16384)], []])
+
+    def test_a_web_seed_is_a_source_from_its_first_request_on(self) -> None:
+        def web(state: WebSeedState, downloaded: int = 0, error: str = "") -> WebSeedStatus:
+            return WebSeedStatus("http://w/", state, downloaded, 0.0, error, None)
+
+        told = []
+        self.torrent.now = statistics(peers=1)
+        for each in (
+            web(WebSeedState.IDLE),
+            web(WebSeedState.WORKING),
+            web(WebSeedState.WORKING, 5),
+            web(WebSeedState.WAITING, 5, "connection refused"),
+            web(WebSeedState.WAITING, 5, "connection refused"),
+            web(WebSeedState.WORKING, 9),
+        ):
+            self.torrent.web = (each,)
+            told.append(self.look())
+        self.watch.brought(self.torrent)
+        self.assertEqual(
+            [*told, self.report.take()],
+            [
+                [],
+                [("source", "web_seed", "http://w/", 0, 0)],
+                [],
+                [("source", "web_seed", "http://w/", 0, 5)],
+                [],
+                [],
+                [("source", "web_seed", "http://w/", 0, 9)],
+            ],
+        )
+
     def test_a_source_is_told_when_it_finds_somebody_and_what_it_brought_at_the_end(self) -> None:
         def pex(found: int, downloaded: int) -> SourceStatus:
             return SourceStatus("pex", "", "on", found, downloaded)
@@ -212,13 +302,14 @@ class WatchTests(TestCase):
         self.torrent.now = statistics(State.WAITING, reason="disk full")
         self.assertEqual([self.look(), self.look()], [[("waiting", "disk full")], []])
 
-    def test_ten_seconds_without_a_peer_are_explained_once(self) -> None:
+    def test_five_seconds_without_a_peer_are_explained_once(self) -> None:
+        self.assertLessEqual(ALONE_FOR, 5.0)
         self.assertEqual(self.look(100.0), [])
         self.assertEqual(self.look(100.0 + ALONE_FOR - 0.1), [])
         self.assertEqual(self.look(100.0 + ALONE_FOR), [("alone", why_alone(0, ()))])
         self.assertEqual(self.look(200.0), [])
         self.torrent.now = statistics(State.METADATA, peers=0, known_peers=3)
-        self.assertEqual(self.look(201.0), [("alone", "none of the 3 that are known can be reached")])
+        self.assertEqual(self.look(201.0), [("alone", "none of the 3 that are known has answered")])
 
     def test_with_a_peer_or_nothing_to_fetch_there_is_nothing_to_explain(self) -> None:
         for now in (
@@ -229,15 +320,17 @@ class WatchTests(TestCase):
             self.torrent.now = now
             self.assertEqual([self.look(0.0), self.look(50.0)], [[], []])
         self.torrent.now = statistics(peers=0)
-        self.assertEqual([self.look(60.0), self.look(69.0)], [[], []])
+        self.assertEqual([self.look(60.0), self.look(64.0)], [[], []])
 
     def test_why_there_are_no_peers(self) -> None:
         failing = status(state=TrackerState.FAILING, error="connection refused")
         asked = status(state=TrackerState.ANNOUNCING)
         cases: list[tuple[int, tuple[TrackerStatus, ...], str]] = [
-            (1, (), "cannot be reached"),
+            (1, (), "the one that is known has not answered"),
             (2, (failing,), "none of the 2"),
             (0, (), "names no tracker"),
+            (0, (asked,), "its tracker has not answered yet"),
+            (0, (asked, asked), "no tracker has answered yet"),
             (0, (failing,), "its tracker does not answer"),
             (0, (failing, failing), "no tracker answers"),
             (0, (failing, status()), "know of nobody else"),
@@ -245,3 +338,14 @@ class WatchTests(TestCase):
         ]
         for known, trackers, why in cases:
             self.assertIn(why, why_alone(known, trackers))
+
+    def test_without_a_tracker_it_says_who_else_is_asked(self) -> None:
+        for state, error, why in (
+            ("on", None, "names no tracker: only the local network is asked"),
+            ("off", None, "names no tracker, and nobody else is asked"),
+            ("private", None, "names no tracker, and nobody else is asked"),
+            ("on", "no network", "names no tracker, and nobody else is asked"),
+        ):
+            lsd = SourceStatus("lsd", "", state, 0, 0, error)
+            self.assertIn(why, why_alone(0, (), (lsd,)))
+            self.assertIn("--peer HOST:PORT", why_alone(0, (), (lsd,)))

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
+import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import ServerFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -152,6 +153,60 @@ class DownloadTests(TransferTests):
             sorted(os.listdir(self.base)),
             sorted(["v2.torrent", "broken.torrent", "share.torrent", "file", "share"]),
         )
+
+    def test_a_link_with_only_a_v2_hash_is_refused_before_anything_is_opened(self) -> None:
+        link = "magnet:?xt=urn:btmh:1220" + "cd" * 32
+        self.assertEqual(self.code(self.download(link, self.base / "there")), 1)
+        self.assertEqual([line[0] for line in self.report.lines], ["failed", "closed"])
+        self.assertIn("only a v2 hash", self.told("failed")[0])
+
+    def test_globs_that_match_nothing_are_wrong_usage_before_anything_is_opened(self) -> None:
+        torrent = self.torrent()
+        running = self.download(torrent, self.base / "there", choices=Choices(files=("*.mkv",)))
+        self.network.run_until(lambda: running.called, LIMIT)
+        wrong = self.failureResultOf(running, click.UsageError).value
+        self.assertEqual(wrong.format_message(), "--files: no file of share matches *.mkv")
+        self.assertEqual(self.report.lines, [("closed",)])
+        self.assertFalse((self.base / "there").exists())
+
+    def test_what_is_ignored_of_a_link_is_told_first(self) -> None:
+        torrent = self.torrent()
+        self.seed(self.content)
+        self.wait_for("complete")
+        link = f"{Magnet.of(Metainfo.parse(torrent.read_bytes()))}&so=1,9-5&x.pe=10.0.0.1:0"
+        self.report.take()
+        self.assertEqual(self.code(self.download(link, self.base / "there", "10.0.0.1:6881")), 0)
+        self.assertEqual([line[0] for line in self.report.lines[:3]], ["ignored", "ignored", "listening"])
+        self.assertEqual(
+            self.told("ignored"),
+            ["x.pe=10.0.0.1:0: nobody can be dialed at port 0", "so=9-5: the range runs backwards"],
+        )
+        self.assertEqual(os.listdir(self.base / "there" / "share"), ["file-1"])
+
+    def test_whom_a_download_waits_for_is_said_within_six_seconds(self) -> None:
+        link = "magnet:?xt=urn:btih:" + "ab" * 20
+        for source, trackers, why in (
+            (
+                self.torrent("udp://10.0.0.9:1"),
+                [("udp://10.0.0.9:1", "no answer yet")],
+                "has not answered yet",
+            ),
+            (link, [], "names no tracker"),
+        ):
+            with self.subTest(why):
+                self.report.take()
+                began = self.network.seconds()
+                running = self.download(source, self.base / "there")
+                self.wait_for("alone")
+                self.assertLess(self.network.seconds() - began, 6.0)
+                self.assertIn(why, self.told("alone")[0])
+                self.assertEqual([line[1:] for line in self.report.lines if line[0] == "tracker"], trackers)
+                self.end(running)
+
+    def test_a_peer_whose_name_is_not_found_is_named(self) -> None:
+        self.download(self.torrent(), self.base / "there", "nobody.example:1")
+        self.wait_for("unreachable")
+        self.assertIn("nobody.example:1", self.told("unreachable")[0])
 
     def test_a_folder_that_may_not_be_written_to_is_named(self) -> None:
         torrent = self.torrent()
