@@ -14,6 +14,7 @@ import pytest
 from tests.interop.hosts import Host
 
 POLL = 0.02
+OBEYING = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--")
 
 
 class Mounts:
@@ -22,6 +23,8 @@ class Mounts:
     def __init__(self, holder: int) -> None:
         self._holder = holder
         self.host = Host("127.0.0.1", ("nsenter", "--target", str(holder), "--mount", "--"))
+        # Where the modes of files count for root, too.
+        self.obeying = Host("127.0.0.1", (*self.host.prefix, *OBEYING))
 
     def seen(self, path: Path) -> Path:
         """Where this process finds what is at `path` in the namespace."""
@@ -37,6 +40,13 @@ class Mounts:
 
     def remount(self, path: Path, options: str) -> None:
         self._run("mount", "-o", f"remount,{options}", str(path))
+
+    def spoil(self, path: Path) -> None:
+        """Reading and writing the file is an input/output error, until it is unmounted.
+
+        What is there instead is the memory of a process, none of which is at the addresses a small file has.
+        """
+        self._run("mount", "--bind", f"/proc/{self._holder}/mem", str(path))
 
     def unmount(self, path: Path) -> None:
         self._run("umount", "--lazy", str(path))
