@@ -40,7 +40,7 @@ class What(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UserChange:
-    """A line of the users' file; `at` is wall clock.
+    """A line of the users' file; `at` is wall clock, where it was SEEN that of tracker.users.
 
     `digest` is a passkey's hash where one was ADDED or RENEWED. The bytes are a user's totals where it is
     ADDED, and what a client said where it was SEEN; there `session` names it, and it may have `ended`.
@@ -114,6 +114,11 @@ class UsersSum:
 
     def __len__(self) -> int:
         return len(self.users) + len(self._traffic)
+
+    @property
+    def latest(self) -> float:
+        """When the last of its sessions was heard of, by the clock of tracker.users; 0 where none was."""
+        return self._traffic.latest
 
     def with_totals(self, user: User) -> User:
         uploaded, downloaded = self._moved.get(user.name, (0, 0))

@@ -36,6 +36,7 @@ class Traffic:
         self._most_of_user = sessions_of_user
         self._users: OrderedDict[str, _Sessions] = OrderedDict()  # unheard of for longest comes first
         self._held = 0
+        self.latest = 0.0  # no announce was later
 
     def __len__(self) -> int:
         return self._held
@@ -49,7 +50,9 @@ class Traffic:
     def moved(
         self, user: str, session: bytes, uploaded: int, downloaded: int, at: float, *, ended: bool = False
     ) -> tuple[int, int]:
-        """Bytes uploaded and downloaded since the session's last announce; `at` is wall clock."""
+        """Bytes uploaded and downloaded since the session's last announce; `at` is seconds since the epoch,
+        by a clock that is not set back (tracker.users)."""
+        self.latest = max(self.latest, at)
         sessions = self._users.setdefault(user, OrderedDict())
         before = sessions.get(session)
         if before is not None and at < before[2]:

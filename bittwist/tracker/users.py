@@ -3,8 +3,13 @@
 All workers share one file (tracker.ledgerfile): a user added, blocked or removed by one is known to the
 others when they next look. What clients say they have moved goes into the same file, and the differences are
 taken in its order (tracker.traffic): a client whose announces go to different workers is counted once, and
-goes on being counted when the tracker was away. A worker writes down what it heard each FLUSH_EVERY seconds
-and when it stops; killed, it loses no more than that, and of clients that go on not even that.
+goes on being counted when the tracker was away. A worker writes down what it heard (tracker.heard) each
+FLUSH_EVERY seconds and when it stops; killed, it loses no more than that, and of clients that go on not even
+that.
+
+When they were said is told by a clock that never goes back: the monotonic one, which begins at the date, or
+at the latest time in the file where that is later. So it goes on wherever the date is set to, and workers
+that began before and after agree on it.
 """
 
 from __future__ import annotations
@@ -31,14 +36,14 @@ from bittwist.tracker.accounts import (
     decode_change,
     encode_change,
 )
+from bittwist.tracker.heard import Heard
 from bittwist.tracker.ledger import Ledger
 from bittwist.tracker.ledgerfile import Codec
 from bittwist.tracker.threads import FilesReactor
 
 PASSKEY_BYTES = 16  # of chance: nobody guesses 128 bits, so that a plain hash protects them
-FLUSH_EVERY = 60.0  # seconds
-FLUSH_AT_ONCE = 2000  # lines in one write: they take the reactor some milliseconds
-MAX_HEARD = 500_000  # announces not written down yet, 500 bytes each: beyond, they are not counted
+FLUSH_EVERY = 20.0  # seconds: more often costs a little disk, less often memory (heard.MAX_HEARD)
+FLUSH_AT_ONCE = 1000  # sessions, of two lines at most, in one write: they take the reactor some milliseconds
 MAX_RATE = 1_250_000_000  # bytes/s, 10 Gbit/s: a user who says more is not believed
 
 _PASSKEY = pattern(r"[A-Za-z0-9_-]{16,128}")
@@ -70,10 +75,9 @@ class Users:
         codec = Codec(encode_change, decode_change)
         self._ledger = Ledger(reactor, path, codec, partial(UsersSum, max_rate))
         self._wall = wall
-        # Of each session the first and the last announce since its counters began: what is between them
-        # says nothing more, however often a client announces.
-        self._heard: dict[bytes, tuple[UserChange, UserChange]] = {}
-        self._heard_before: list[UserChange] = []  # of counters before those
+        self._seconds = reactor.seconds
+        self._zero_at = wall() - reactor.seconds()
+        self._heard = Heard()
 
     def __len__(self) -> int:
         return len(self._ledger.state.users)
@@ -113,25 +117,17 @@ class Users:
         """Note what this user's client says it has moved."""
         whole = user.name.encode() + request.info_hash + request.peer_id
         session = blake2b(whole, digest_size=SESSION).digest()
-        heard = UserChange(
-            What.SEEN,
-            user.name,
-            at=self._wall(),
-            uploaded=request.uploaded,
-            downloaded=request.downloaded,
-            session=session,
-            ended=request.event is Event.STOPPED,
+        self._heard.note(
+            UserChange(
+                What.SEEN,
+                user.name,
+                at=self._zero_at + self._seconds(),
+                uploaded=request.uploaded,
+                downloaded=request.downloaded,
+                session=session,
+                ended=request.event is Event.STOPPED,
+            )
         )
-        known = self._heard.get(session)
-        if known is not None:
-            first, last = known
-            if not last.ended and last.uploaded <= heard.uploaded and last.downloaded <= heard.downloaded:
-                self._heard[session] = (first, heard)
-                return
-        if len(self._heard) + len(self._heard_before) < MAX_HEARD:
-            if known is not None:
-                self._heard_before += known
-            self._heard[session] = (heard, heard)
 
     def flush(self) -> Deferred[None]:
         """Write down what was heard. StorageError where that fails: then it is tried again the next time."""
@@ -140,10 +136,11 @@ class Users:
     def load(self) -> None:
         """Read the file now, in this thread; StorageError where that fails."""
         self._ledger.load()
+        self._catch_up()
 
     def reload(self) -> Deferred[None]:
         """Take in what other processes have written."""
-        return self._ledger.reload()
+        return self._ledger.reload().addCallback(lambda _: self._catch_up())
 
     def idle(self) -> Deferred[None]:
         """Fires when no change is on its way to the disk."""
@@ -186,16 +183,18 @@ class Users:
         await self._ledger.write([UserChange(What.REMOVED, name)])
 
     async def _flush(self) -> None:
-        due = self._heard_before
-        for first, last in self._heard.values():
-            due += (first,) if first is last else (first, last)
-        self._heard_before, self._heard = [], {}
-        for start in range(0, len(due), FLUSH_AT_ONCE):
+        due = len(self._heard)  # what is said meanwhile is for the next time
+        for start in range(0, due, FLUSH_AT_ONCE):
+            spans = self._heard.take(min(FLUSH_AT_ONCE, due - start))
             try:
-                await self._ledger.write(due[start : start + FLUSH_AT_ONCE])
+                await self._ledger.write([change for span in spans for change in span.changes])
             except StorageError:
-                self._heard_before = (due[start:] + self._heard_before)[:MAX_HEARD]
+                self._heard.put_back(spans)
                 raise
+
+    def _catch_up(self) -> None:
+        """Set the clock of differences forward to what other processes have written, if they are ahead."""
+        self._zero_at = max(self._zero_at, self._ledger.state.latest - self._seconds())
 
 
 def _check_name(name: str) -> None:

@@ -30,11 +30,12 @@ class LatePool(PoolAtOnce):
 
 
 class Machine(Clock):
-    """What FilesReactor asks for. `wall` is the date, and moves with the clock."""
+    """What FilesReactor asks for. `wall` is the date, and moves with the clock from `date` on."""
 
     def __init__(self, pool: PoolAtOnce | None = None) -> None:
         super().__init__()
         self.pool = PoolAtOnce() if pool is None else pool
+        self.date = 1_800_000_000.0
 
     def getThreadPool(self) -> ThreadPool:
         return self.pool
@@ -43,7 +44,7 @@ class Machine(Clock):
         callable(*args)
 
     def wall(self) -> float:
-        return 1_800_000_000.0 + float(self.seconds())
+        return self.date + float(self.seconds())
 
 
 @contextmanager

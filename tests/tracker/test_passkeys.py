@@ -12,7 +12,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.announce.values import Event
 from bittwist.errors import AccessError, AlreadyThere, NotThere, StorageError
 from bittwist.tracker import Arrival, Front, SwarmAnswer
-from bittwist.tracker import users as users_module
 from bittwist.tracker.accounts import (
     DIGEST,
     MAX_NAME,
@@ -23,6 +22,7 @@ from bittwist.tracker.accounts import (
     decode_change,
     encode_change,
 )
+from bittwist.tracker.heard import Heard
 from bittwist.tracker.ledgerfile import Codec
 from bittwist.tracker.limits import Rate
 from bittwist.tracker.passkeys import MAX_PASSKEY, Passkeys
@@ -196,7 +196,7 @@ class TotalsTests(Case):
         self.assertEqual(self.totals(), (2 * MIB, MIB))
         self.assertEqual(self.users.list()[0], self.users.get("ann"))
 
-    def test_what_comes_before_a_restart_within_a_minute_counts(self) -> None:
+    def test_what_comes_before_a_restart_between_two_flushes_counts(self) -> None:
         self.announce(0)
         self.flush()
         self.announce(5 * MIB, event=Event.STOPPED, after=1)
@@ -267,14 +267,63 @@ class TotalsTests(Case):
         self.assertEqual(self.totals(), (2 * MIB, 0))
 
     def test_what_is_heard_between_two_flushes_is_bounded(self) -> None:
-        self.patch(users_module, "MAX_HEARD", 10)
+        self.add("bob")
+        bob = self.users.get("bob")
+        assert bob is not None
+        self.users._heard = Heard(most=20, most_of_user=10)
+        self.users.hear(bob, REQUEST)
         for number in range(100):
             self.announce(number, after=0.1)
         for number in range(100):
             self.announce(0, peer_id=number.to_bytes(20), after=0.1)
             self.announce(100 - number, after=0.1)
+        self.users.hear(bob, replace(REQUEST, uploaded=MIB))
         self.flush()
-        self.assertLess(len(self.path.read_bytes().splitlines()), 2 + 30)
+        self.assertLessEqual(len(self.path.read_bytes().splitlines()), 3 + 2 * 11)
+        bob = self.users.get("bob")
+        assert bob is not None
+        self.assertEqual(bob.uploaded, MIB, "another's flood costs nobody else anything")
+
+    def test_what_is_forgotten_is_made_up_for_by_the_next_announce(self) -> None:
+        self.announce(0)
+        self.flush()
+        self.users._heard = Heard(most_of_user=1)
+        self.announce(MIB)
+        self.announce(0, peer_id=b"p" * 20)  # in its place
+        self.flush()
+        self.assertEqual(self.totals(), (0, 0))
+        self.announce(3 * MIB)
+        self.flush()
+        self.assertEqual(self.totals(), (3 * MIB, 0))
+
+    def test_totals_go_on_when_the_date_is_set_back_or_forth(self) -> None:
+        self.announce(0)
+        for number, step in enumerate((-86_400, 40_000, -86_400), start=1):
+            self.machine.date += step
+            self.announce(number * MIB)
+            self.flush()
+            self.assertEqual(self.totals(), (number * MIB, 0))
+
+    def test_totals_go_on_in_a_tracker_that_starts_at_an_earlier_date(self) -> None:
+        self.announce(0)
+        self.flush()
+        self.machine.date -= 86_400
+        again = self.restarted()
+        self.announce(MIB, users=again)
+        self.flush(again)
+        self.assertEqual(self.totals(again), (MIB, 0))
+
+    def test_workers_that_started_at_different_dates_count_a_client_once(self) -> None:
+        workers = [self.users]
+        for step in (-7200, 40_000):
+            self.machine.date += step
+            workers.append(self.restarted())
+        for number in range(13):
+            worker = workers[number % 3]
+            self.announce(number * MIB, users=worker)
+            self.flush(worker)
+            self.flush(*workers)
+        self.assertEqual([self.totals(worker) for worker in workers], [(12 * MIB, 0)] * 3)
 
 
 class PasskeysTests(Case):
