@@ -26,8 +26,8 @@ from bittwist.metainfo.metainfo import Metainfo
 from bittwist.net.policy import Network
 from bittwist.session import Session, Torrent
 from bittwist.session.lifecycle import State
-from bittwist.session.session import ONLY_V2_LINK
 from bittwist.session.torrent import ONLY_V2
+from bittwist.session.torrents import ONLY_V2_LINK
 from bittwist.storage.locate import locate
 from bittwist.storage.store import NOT_OURS
 

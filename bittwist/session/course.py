@@ -47,6 +47,7 @@ class Course:
         self.life = Life()
         self.content: Content | None = None
         self.exchanging = False  # the content is checked, and blocks may come and go
+        self.finished: SessionError | None = None  # why nothing begins any more
         self._last = Progress()  # of the last content there was
         self._around = around
         self._clock = around.clock
@@ -62,6 +63,7 @@ class Course:
         self._retrying: IDelayedCall | None = None
         self._absence: Absence | None = None  # of the folder, while failed for it
         self._everything = False  # the next check is to hash all
+        self._thorough = False  # the check under way does
 
     # What can be asked and told
 
@@ -93,8 +95,12 @@ class Course:
         return self._winding.over()
 
     def start(self) -> None:
-        """From stopped or failed; does nothing in any other state."""
-        if self.life.state in (State.STOPPED, State.FAILED):
+        """From stopped or failed, while the session runs; does nothing otherwise."""
+        if (
+            self.finished is None
+            and self._around.running()
+            and self.life.state in (State.STOPPED, State.FAILED)
+        ):
             if self._subject.info is None:
                 self._tell(self._facts.started_without_metadata)
             else:
@@ -104,6 +110,11 @@ class Course:
         """Fires when all that was begun has ended."""
         self._tell(self._facts.stopped)
         return self._winding.over()
+
+    def finish(self, why: SessionError) -> Deferred[None]:
+        """Stop for good."""
+        self.finished = why
+        return self.stop()
 
     def retry(self) -> None:
         """A full disk, or what made it fail, may be mended: try now."""
@@ -116,12 +127,16 @@ class Course:
         """Hash every piece anew, now or at the next start; whether that is now."""
         self._everything = True
         now = self.life.state in (State.DOWNLOADING, State.SEEDING, State.WAITING)
+        if self.life.state is State.CHECKING:
+            now = self.content is not None and not self._thorough  # else it is about to, or does
         if now:
             self._tell(self._facts.recheck_asked)
         return now
 
     def move(self) -> None:
-        """Files are to be brought from elsewhere, and the metadata is known."""
+        """Files are to be brought from elsewhere, and the metadata is known. SessionError once finished."""
+        if self.finished is not None:
+            raise SessionError(str(self.finished))
         self._tell(self._facts.move_asked)
 
     def wish(self, wishes: Wishes) -> None:
@@ -243,7 +258,8 @@ class Course:
             self._lost,
             self._subject.wishes,
         )
-        await content.check(force=self._subject.force, everything=self._everything)
+        self._thorough = self._everything
+        await content.check(force=self._subject.force, everything=self._thorough)
         self._everything = False
         content.exchange(self._subject, lambda: self._peers, self._subject.tally)
         self._beginning = None
@@ -255,7 +271,8 @@ class Course:
         assert info is not None
         await self._bring(info)
         self._beginning = None
-        self._tell(self._facts.moved if self._subject.running else self._facts.stopped)
+        goes_on = self._subject.running and self._around.running()
+        self._tell(self._facts.moved if goes_on else self._facts.stopped)
 
     async def _bring(self, info: Info) -> None:
         if not self._subject.unsettled:

@@ -83,6 +83,8 @@ TRANSITIONS: dict[tuple[State, str], State] = {
     # No room to lay the files out: the check is made again when there is.
     (_CHECKING, "disk_filled"): _WAITING,
     (_WAITING, "started"): _CHECKING,
+    # Of what was not to be hashed: it begins again.
+    (_CHECKING, "recheck_asked"): _CHECKING,
     (_DOWNLOADING, "recheck_asked"): _CHECKING,
     (_SEEDING, "recheck_asked"): _CHECKING,
     (_WAITING, "recheck_asked"): _CHECKING,

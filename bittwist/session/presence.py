@@ -103,6 +103,7 @@ class Presence:
         """The pieces are about to be checked anew; who is here stays, unless it believes something else."""
         if self._have is None:
             return
+        self._superseeds = self.superseeds
         self._before = self._have.copy()
         self._informed = {talk.key for talk in self._talks() if talk.knows is None}
         for talk in self._talks():
@@ -112,6 +113,7 @@ class Presence:
 
     def close(self) -> None:
         """Nothing may be had of us for now, and nobody stays."""
+        self._superseeds = self.superseeds  # what is over does not begin again
         self._have = self._superseeding = self._before = None
 
     def got(self, index: int, now: float) -> None:

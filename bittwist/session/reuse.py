@@ -6,8 +6,11 @@ hard link would write into each other's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from bittwist.errors import StorageError
@@ -21,22 +24,70 @@ MAX_MISSES = (
 _log = Logger()
 
 
-async def reuse(mine: Content, lenders: Iterable[Content]) -> int:
-    """Copy what is wanted and missing; how many pieces. Lenders are read as long as they are open."""
+class Borrower(Protocol):
+    """A torrent, as far as this goes."""
+
+    @property
+    def fetching(self) -> Content | None:
+        """What it downloads into; None while it does not download."""
+        ...
+
+    def lenders(self) -> list[Content]:
+        """What similar torrents have, checked."""
+        ...
+
+
+class Reuse:
+    """What one torrent takes from similar ones: when asked, and once by itself where the settings say so."""
+
+    def __init__(self, clock: IReactorTime, borrower: Borrower) -> None:
+        self._clock = clock
+        self._borrower = borrower
+        self._begun = False  # by itself
+        self._next: IDelayedCall | None = None
+
+    def begin(self) -> None:
+        """From the reactor's next turn on, unless that was done once."""
+        if not self._begun and self._next is None:
+            self._next = self._clock.callLater(0, self._begin)
+
+    def stop(self) -> None:
+        """It does not download any more; what is being copied ends by itself."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _begin(self) -> None:
+        self._next, self._begun = None, True
+        self.all().addErrback(lambda failure: _log.failure("Nothing could be reused", failure))
+
+    def all(self) -> Deferred[int]:
+        """Copy what is there now; fires with how many pieces that were."""
+        borrower, content = self._borrower, self._borrower.fetching
+        if content is None:
+            return succeed(0)
+        lenders = borrower.lenders()
+        return Deferred.fromCoroutine(reuse(content, lenders, lambda: borrower.fetching is content))
+
+
+async def reuse(
+    mine: Content, lenders: Iterable[Content], going_on: Callable[[], bool] = lambda: True
+) -> int:
+    """Copy what is wanted and missing, while `going_on`; how many pieces. Lenders are read while open."""
     copied = 0
     for lender in lenders:
         try:
-            copied += await _copy(mine, lender)
+            copied += await _copy(mine, lender, going_on)
         except StorageError as error:
             # Theirs, or ours, which is told to whom it concerns; peers have the pieces, too.
             _log.warn("{name} is not made use of: {why}", name=lender.info.name, why=error)
     return copied
 
 
-async def _copy(mine: Content, lender: Content) -> int:
+async def _copy(mine: Content, lender: Content, going_on: Callable[[], bool]) -> int:
     copied = misses = 0
     for index, extents in borrowed(mine.info, lender.info, mine.missing()):
-        if misses >= MAX_MISSES:
+        if misses >= MAX_MISSES or not going_on():
             break
         if not mine.lacks(index) or not _has(lender, extents):
             continue
@@ -46,6 +97,8 @@ async def _copy(mine: Content, lender: Content) -> int:
             if extent.index != ZEROS:
                 view[at : at + extent.length] = await lender.read(extent.index, extent.begin, extent.length)
             at += extent.length
+        if not going_on():
+            break
         good = await mine.downloads.offer(index, view)
         misses = 0 if good else misses + 1
         copied += good

@@ -49,6 +49,7 @@ class SavedTorrent:
     wishes: Wishes = field(default_factory=Wishes)
     goals: Goals | None = None
     seeded: float = 0.0  # seconds
+    superseeds: bool = False
 
     @property
     def info_hash(self) -> InfoHash:
@@ -121,6 +122,7 @@ def _encode_wanted(saved: SavedTorrent) -> dict[str, bencode.Encodable]:
             {"folder": os.fsencode(home.folder), "names": _encode_names(home.names)} for home in saved.left
         ],
         "seeded": round(saved.seeded),
+        "superseeds": int(saved.superseeds),
     }
     if goals is not None:
         values = {"ratio": goals.ratio, "seed time": goals.seed_time, "idle": goals.idle}
@@ -138,6 +140,7 @@ class _Wanted(TypedDict):
     wishes: Wishes
     goals: Goals | None
     seeded: float
+    superseeds: bool
 
 
 def _decode_wanted(saved: dict[bytes, bencode.Value], info: Info | None) -> _Wanted:
@@ -161,6 +164,7 @@ def _decode_wanted(saved: dict[bytes, bencode.Value], info: Info | None) -> _Wan
         "wishes": Wishes(wanted, bool(saved.get(b"sequential")), bool(saved.get(b"first and last"))),
         "goals": _decode_goals(saved.get(b"goals")),
         "seeded": float(_number(saved, b"seeded")) if b"seeded" in saved else 0.0,
+        "superseeds": bool(saved.get(b"superseeds")),
     }
 
 

@@ -39,6 +39,7 @@ class Surroundings:
 
     clock: IReactorTime
     settings: Callable[[], SessionSettings]
+    running: Callable[[], bool]  # whether torrents may run: not before the port is known, nor after the stop
     connector: Connector
     http: HttpClient
     disk: Disk

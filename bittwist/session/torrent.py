@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from bittwist.errors import MetainfoError, SessionError, StorageError
-from bittwist.metainfo.geometry import BLOCK
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.net.policy import Permit
 from bittwist.session import observe
+from bittwist.session.bounds import Bounds
 from bittwist.session.conditions import Condition
+from bittwist.session.content import Content
 from bittwist.session.conversation import Conversation
 from bittwist.session.course import Course
 from bittwist.session.dialing import Dialing
 from bittwist.session.fileverbs import FileVerbs
 from bittwist.session.finding import Finding
 from bittwist.session.lifecycle import State
-from bittwist.session.limits import TorrentLimits
+from bittwist.session.limitverbs import LimitVerbs
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
-from bittwist.session.reuse import reuse
-from bittwist.session.rules import Goals, Seeding
+from bittwist.session.reuse import Reuse
 from bittwist.session.sourceverbs import SourceVerbs
 from bittwist.session.state import SavedTorrent
 from bittwist.session.statistics import Pace, PeerStatistics, Tally, TorrentStatistics
 from bittwist.session.surroundings import Surroundings
-from bittwist.session.wanted import Wanted
+from bittwist.session.wanted import Choose, Wanted
 from bittwist.session.webseeds import WebSeeds
 from bittwist.storage.interfaces import IStorage
 from bittwist.swarm.candidates import Candidates
-from bittwist.swarm.priorities import Priority, selected
-
-Choose = Callable[
-    [Info], Mapping[int, Priority]
-]  # what is wanted of a torrent, as soon as its files are known
 
 ONLY_V2 = "this torrent has only a v2 form, which cannot be traded yet"
-ASK_AHEAD = 30.0  # seconds of a limited rate that may be asked for at once; after 60 a peer counts as silent
-LEAST_ASKED = 2  # blocks
 LEFT_UNKNOWN = 16384  # told to trackers before the metadata is known: not 0, which would mean a seed
 
 
-class Torrent(FileVerbs, SourceVerbs):
+class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
     """Made and owned by a Session; methods that return a Deferred start whether awaited or not."""
 
     _log = Logger()
@@ -66,15 +59,14 @@ class Torrent(FileVerbs, SourceVerbs):
         self.force = force
         self._around = around
         self.running = saved.running  # whether it is to run, if nothing keeps it from that
-        self._choose = choose
-        self._selected: tuple[range, ...] = ()  # files that the magnet link names, once their names have come
         self.gone = False  # the session has let go of it
         self._announced_from = (0, 0)  # the tally when trackers were told of a start
         self._pace = Pace(self.tally)
-        self._own_goals = saved.goals
-        self._seeding = Seeding(saved.seeded)
-        self._reused = False  # similar torrents were made use of
-        self._wanted = Wanted(around, self, saved.home, saved.left, saved.wishes)
+        self._wanted = Wanted(around, self, saved.home, saved.left, saved.wishes, choose)
+        if isinstance(saved.source, Metainfo):
+            self._wanted.begin(saved.source.info)  # which may refuse: before anything is begun
+        self._bounds = Bounds(around, saved)
+        self._reuse = Reuse(around.clock, self)
         self._metadata: Condition[Torrent] = Condition(around.clock)
         self._complete: Condition[Torrent] = Condition(around.clock)
         self._stopped: Condition[Torrent] = Condition(around.clock)
@@ -84,6 +76,7 @@ class Torrent(FileVerbs, SourceVerbs):
             lambda address: around.own_hosts.priority(address, around.port()),
         )
         self._peers = Peers(around, self._candidates, around.own_hosts)
+        self._peers.superseed(saved.superseeds)
         self._dialing = Dialing(
             around.clock,
             around.connector,
@@ -101,16 +94,13 @@ class Torrent(FileVerbs, SourceVerbs):
             self._peers,
             lambda finding: around.announcer(self, finding),
         )
-        around.throttling.set_limits(self.info_hash.short, saved.limits)
-        self._lane = around.throttling.web_seeds(self.info_hash.short)
-        self._web_seeds = WebSeeds(around, self._lane.download)
+        self._web_seeds = WebSeeds(around, self._bounds.web_seeds)
         self._web_seeds.add(saved.source.web_seeds)
         if isinstance(saved.source, Metainfo):
             self._web_seeds.add(saved.source.http_seeds, by_piece=True)
         self._course = Course(around, self, self._peers, self._dialing, self._finding, self._web_seeds)
         self._wanted.life = self._course
         if isinstance(saved.source, Metainfo):
-            self._select(saved.source.info)
             self._know(saved.source.info)
 
     # What can be asked
@@ -215,42 +205,31 @@ class Torrent(FileVerbs, SourceVerbs):
             self.home.names,
             self._wanted.left,
             self.wishes,
-            self._own_goals,
-            self._seeding.seeded,
+            self._bounds.own_goals,
+            self._bounds.seeded,
+            self._peers.superseeds,
         )
 
     def save(self) -> Deferred[None]:
         """Have what has changed remembered; fires when it is, or could not be, which is logged."""
         return self._around.changed(self)
 
-    @property
-    def limits(self) -> TorrentLimits:
-        """Its own rates, as `set_limits` set them."""
-        return self._around.throttling.limits_of(self.info_hash.short)
-
-    @property
-    def goals(self) -> Goals:
-        """When it has seeded enough: its own goals, or else those of the settings."""
-        return self._own_goals if self._own_goals is not None else self._around.settings().goals
-
-    def set_goals(self, goals: Goals | None) -> None:
-        """Stop seeding when one of them is reached; None for those of the settings."""
-        self._own_goals = goals
-        self._around.changed(self)
-
     # What can be asked for; each verb does nothing in a state that it does not fit
 
     def start(self) -> None:
-        """Check what is there, then download or seed; once more if it failed. SessionError once removed."""
-        if self.gone:
-            raise SessionError(f"{self.name} was removed")
+        """Check what is there, then download or seed; once more if it failed.
+
+        Before the session knows where it listens, as soon as it does. SessionError once the torrent is
+        removed, or the session stopped.
+        """
+        if self._course.finished is not None:
+            raise SessionError(str(self._course.finished))
         self.running = True
         self._course.start()
 
     def retry(self) -> None:
         """Try a failed or waiting torrent again, now."""
-        if not self.gone:
-            self._course.retry()
+        self._course.retry()
 
     def stop(self) -> Deferred[None]:
         """Fires when peers are gone, trackers are told and everything is on disk."""
@@ -259,29 +238,26 @@ class Torrent(FileVerbs, SourceVerbs):
         return self._course.stop()
 
     def close(self) -> Deferred[None]:
-        """Stop, as `stop` does, but run again when the session does."""
-        return self._course.stop()
-
-    def set_limits(self, download: int | None, upload: int | None) -> None:
-        """Limit this torrent to these bytes a second; 0 for no limit, None for what the settings say."""
-        self._around.throttling.set_limits(self.info_hash.short, TorrentLimits(download, upload))
-        self._around.changed(self)
+        """Stop for good, as the session does; another one will run it again. Whoever waits for it is told."""
+        return self._finish(SessionError("the session is stopped"))
 
     def remove(self) -> Deferred[None]:
         """Stop for good; for the session. Whoever waits for the torrent is told."""
         self.gone = True
-        self._lane.close()
-        error = SessionError(f"{self.name} was removed")
-        self._metadata.miss(error)
-        self._complete.miss(error)
+        self._bounds.close()
         return Deferred.fromCoroutine(self._remove())
 
     async def _remove(self) -> None:
-        await self._course.stop()
+        await self._finish(SessionError(f"{self.name} was removed"))
         try:
             await self._wanted.forget()
         except StorageError as error:
             self._log.warn("What was kept of skipped files stays: {why}", why=error)
+
+    def _finish(self, why: SessionError) -> Deferred[None]:
+        self._metadata.miss(why)
+        self._complete.miss(why)
+        return self._course.finish(why).addCallback(lambda _: self._stopped.meet(self))
 
     def recheck(self) -> None:
         """Hash every piece anew, whatever is remembered of them: now, or when it is started."""
@@ -292,23 +268,9 @@ class Torrent(FileVerbs, SourceVerbs):
 
         Fires with how many pieces that were; 0 in any state but downloading. The others are only read.
         """
-        others = [other._course.content for other in self._around.similar(self) if other._course.exchanging]
-        content = self._course.content
-        if content is None or self.state is not State.DOWNLOADING:
-            return succeed(0)
-        return Deferred.fromCoroutine(reuse(content, [other for other in others if other is not None]))
+        return self._reuse.all()
 
-    @property
-    def superseeding(self) -> bool:
-        """Whether `set_superseeding` asked for it; no more when another peer has all pieces."""
-        return self._peers.superseeds
-
-    def set_superseeding(self, on: bool) -> None:
-        """Give each piece once, as far as peers pass it on (BEP 16), as soon as it is a seed.
-
-        It is not remembered across a restart.
-        """
-        self._peers.superseed(on)
+    # What the session tells it
 
     def part_from(self, refusal: Permit) -> None:
         """Close the connections with those whom `refusal` has something against now."""
@@ -332,6 +294,21 @@ class Torrent(FileVerbs, SourceVerbs):
         if self._course.content is not None:
             self._course.content.share_memory(budget)
 
+    # What similar torrents are asked for
+
+    @property
+    def fetching(self) -> Content | None:
+        return self._course.content if self.state is State.DOWNLOADING else None
+
+    @property
+    def lent(self) -> Content | None:
+        """What can be read of it by others."""
+        return self._course.content if self._course.exchanging else None
+
+    def lenders(self) -> list[Content]:
+        others = (other.lent for other in self._around.similar(self))
+        return [content for content in others if content is not None]
+
     # What the course of its life tells it
 
     @property
@@ -346,7 +323,8 @@ class Torrent(FileVerbs, SourceVerbs):
 
     def entered(self, state: State) -> None:
         self._wanted.entered(state, self.reason)
-        self._seeding.stopped()
+        self._bounds.seeds_no_more()
+        self._reuse.stop()
         self._around.publish(observe.StateChanged(self.info_hash, state, self.reason))
         match state:
             case State.METADATA | State.CHECKING:
@@ -354,12 +332,12 @@ class Torrent(FileVerbs, SourceVerbs):
                 self._complete.reset()
                 self._announced_from = (self.tally.uploaded, self.tally.downloaded)
             case State.DOWNLOADING:
-                self._share_slots()
-                self._ask_within_limits()
+                self._bind()
                 self._complete.reset()
-                self._begin_with_similar()
+                if self._around.settings().reuse_similar:
+                    self._reuse.begin()  # others have it on this very disk
             case State.SEEDING:
-                self._share_slots()
+                self._bind()
                 self._complete.meet(self)
             case State.FAILED:
                 self._complete.miss(SessionError(f"{self.name}: {self.reason}"))
@@ -369,37 +347,18 @@ class Torrent(FileVerbs, SourceVerbs):
                 pass
         self._around.changed(self)
 
-    def _begin_with_similar(self) -> None:
-        """Once after a check, if the settings say so: others have it on this very disk."""
-        if self._around.settings().reuse_similar and not self._reused:
-            self._reused = True
-            self._around.clock.callLater(0, self._reuse_similar)
-
-    def _reuse_similar(self) -> None:
-        reusing = self.reuse_similar()
-        reusing.addErrback(lambda failure: self._log.failure("Nothing could be reused", failure))
-
-    def _share_slots(self) -> None:
+    def _bind(self) -> None:
         content = self._course.content
-        if content is not None:
-            content.uploads.slots = self._around.slots, self.info_hash.short
-
-    def _ask_within_limits(self) -> None:
-        """Ask for no more than comes in good time: under a low limit peers would seem to be silent."""
-        content = self._course.content
-        if content is not None and self.state is State.DOWNLOADING:
-            rate = self._around.throttling.download_rate(self.info_hash.short)
-            most = None if rate is None else max(LEAST_ASKED, int(rate * ASK_AHEAD / BLOCK))
-            content.downloads.most_outstanding = most
+        assert content is not None
+        self._bounds.bind(content)
+        self._bounds.pace(content)
 
     def tick(self, now: float) -> None:
-        self._ask_within_limits()
+        if self.fetching is not None:
+            self._bounds.pace(self.fetching)
         self._pace.count(now)
         if self.state is State.SEEDING:
-            self._seeding.tick(now, self.tally.uploaded)
-            progress, seeding = self._course.progress, self._seeding
-            ratio = self.tally.uploaded / max(1, progress.done)
-            reached = self.goals.reached(ratio=ratio, seeded=seeding.seeded, idle=seeding.idle)
+            reached = self._bounds.seeds(now, uploaded=self.tally.uploaded, done=self._course.progress.done)
             if reached is not None:
                 self._around.publish(observe.GoalReached(self.info_hash, reached))
                 self.stop()
@@ -423,37 +382,25 @@ class Torrent(FileVerbs, SourceVerbs):
         self._finding.learned()
         self._metadata.meet(self)
 
-    def _select(self, info: Info) -> None:
-        """What is wanted of it from the beginning: what the user chooses, or the link (BEP 53).
-
-        SessionError where the user's choice cannot be made.
-        """
-        priorities: Mapping[int, Priority] = {}
-        if self._choose is not None:
-            choose, self._choose = self._choose, None
-            priorities = choose(info)
-        elif self._selected:
-            priorities = selected(self._selected, len(info.files))
-            if not priorities:
-                raise SessionError(f"the link wants files that {info.name} has not")
-        if priorities:
-            self._wanted.wishes = self.wishes.changed(priorities, len(info.files))
-
     def _metadata_arrived(self, info: Info) -> None:
         assert isinstance(self.source, Magnet)
         if not info.is_v1:
             self._course.broke(ONLY_V2)
             return
-        self._selected = self.source.select_only
+        named = self.source.select_only
         self.source = Metainfo.from_info(info, trackers=self.tracker_tiers, web_seeds=self.source.web_seeds)
         self._around.publish(observe.MetadataReceived(self.info_hash))
+        self._know(info)
         try:
-            self._select(info)
+            self._wanted.begin(info, named)
         except SessionError as error:
             self._course.broke(str(error))
-            return
-        self._know(info)
-        self._course.metadata_arrived()
+        except Exception as error:
+            # The user's code, called from among a peer's messages: none of these is at fault.
+            self._log.failure("What is wanted of {name} could not be chosen", name=self.name)
+            self._course.broke(f"what is wanted of it could not be chosen: {error}")
+        else:
+            self._course.metadata_arrived()
 
     def _metadata_guilty(self, host: str, reason: str) -> None:
         self._peers.ban(host, reason)

@@ -21,7 +21,9 @@ from bittwist.storage.interfaces import IStorage
 from bittwist.storage.recovery import check_place
 from bittwist.storage.relocate import IN_THE_WAY
 from bittwist.storage.resume import Journal
-from bittwist.swarm.priorities import Priority, Wishes
+from bittwist.swarm.priorities import Priority, Wishes, selected
+
+Choose = Callable[[Info], Mapping[int, Priority]]  # what is wanted, asked as soon as the files are known
 
 NOT_KNOWN = "its files are not known yet"
 BUSY = "its files are being checked, renamed or moved"
@@ -84,10 +86,18 @@ class Wanted:
     life: Life  # set once there is one
 
     def __init__(
-        self, around: Around, subject: Subject, home: Home, left: tuple[Home, ...], wishes: Wishes
+        self,
+        around: Around,
+        subject: Subject,
+        home: Home,
+        left: tuple[Home, ...],
+        wishes: Wishes,
+        choose: Choose | None = None,
     ) -> None:
+        """`choose` is the user's choice, made once; without it a link may name files."""
         self._around = around
         self._subject = subject
+        self._choose = choose
         self._busy = False  # being renamed or moved: one thing at a time
         self._moved: Deferred[None] | None = None  # for whoever asked for the move
         self._begun = False  # that move is under way
@@ -134,6 +144,22 @@ class Wanted:
             if pieces[-1] in have:
                 done[file] -= (pieces[-1] + 1) * geometry.piece_length - end
         return done
+
+    def begin(self, info: Info, named: tuple[range, ...] = ()) -> None:
+        """The files are known: want what the user chooses, or what the link has `named` (BEP 53).
+
+        SessionError where the link names none that there is; what the user's choice raises.
+        """
+        priorities: Mapping[int, Priority] = {}
+        if self._choose is not None:
+            choose, self._choose = self._choose, None
+            priorities = choose(info)
+        elif named:
+            priorities = selected(named, len(info.files))
+            if not priorities:
+                raise SessionError(f"the link wants files that {info.name} has not")
+        if priorities:
+            self.wishes = self.wishes.changed(priorities, len(info.files))
 
     def set_priorities(self, priorities: Mapping[int, Priority]) -> None:
         self._wish(self.wishes.changed(priorities, len(self.info.files)))
