@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from bittwist.app.lag import LoopLag
 from bittwist.app.reload import Reload
 from bittwist.app.sources import find
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
-from bittwist.errors import BitTwistError, DuplicateTorrent
+from bittwist.errors import BitTwistError, ConfigError, DuplicateTorrent, MagnetError
+from bittwist.metainfo.magnet import Magnet
 from bittwist.session import Session, SessionSettings
 from bittwist.session.observe import Event, Listening, PeerBanned, StateChanged
 
@@ -37,7 +39,11 @@ class Peer(Service):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, config: PeerConfig) -> None:
+    def __init__(
+        self, reactor: Any, config: PeerConfig, read: Callable[[], PeerConfig] | None = None
+    ) -> None:
+        """`read` reads the configuration again, or raises a ConfigError."""
+        self._read = read
         self.session = Session(reactor, within_limits(config.session))
         self._reactor = reactor
         self._config = config
@@ -56,19 +62,41 @@ class Peer(Service):
         return self.session.stopService()
 
     def reload(self) -> None:
-        """Read the address filters again."""
+        """Read the settings and the address filters again; settings that cannot be used change nothing."""
+        if self._read is not None:
+            self._reload_settings(self._read)
         told = self.session.reload_filter()
         told.addErrback(lambda failure: self._log.failure("the address filters were not read", failure))
+
+    def _reload_settings(self, read: Callable[[], PeerConfig]) -> None:
+        try:
+            config = read()
+        except ConfigError as error:
+            self._log.error("the settings stay as they were: {why}", why=error)
+            return
+        self.session.apply(within_limits(config.session))
+        self._log.info(
+            "[session] is as the file has it now; ports, network, disk and torrents to add wait for the next start"
+        )
 
     async def _add(self, source: str) -> None:
         try:
             found = await find(self._reactor, source, self._config.session.network.bind)
+            if isinstance(found, Magnet):
+                self._judge(source, found)
             await self.session.add(found, self._config.downloads.absolute())
         except DuplicateTorrent:
             # It was added at an earlier start, and is remembered.
             return
         except BitTwistError as error:
             self._log.error("{source} was not added: {why}", source=source, why=error)
+
+    def _judge(self, source: str, magnet: Magnet) -> None:
+        """Log what is ignored of the link; MagnetError where it wants only some files and names none."""
+        if magnet.choice_fault is not None:
+            raise MagnetError(f"the link wants only some files, but {magnet.choice_fault}")
+        for part in magnet.ignored:
+            self._log.warn("ignored in {source}: {part}", source=source, part=part)
 
     def _told(self, event: Event) -> None:
         match event.happening:
@@ -84,9 +112,11 @@ class Peer(Service):
                 pass
 
 
-def peer_service(reactor: Any, config: PeerConfig) -> MultiService:
-    """A peer; nothing opens before it is started."""
-    peer = Peer(reactor, config)
+def peer_service(
+    reactor: Any, config: PeerConfig, read: Callable[[], PeerConfig] | None = None
+) -> MultiService:
+    """A peer; nothing opens before it is started. On SIGHUP its settings are read again by `read`."""
+    peer = Peer(reactor, config, read)
     return _together(peer, Reload(reactor, peer.reload), LoopLag(reactor))
 
 

@@ -34,6 +34,7 @@ class Options(TwistdOptions):
         self.listen: list[str] = []
         self.add: list[str] = []
         self.settings = PeerConfig()
+        self.file: Path | None = None  # absolute: twistd leaves the folder it was started in (--rundir)
 
     def opt_listen(self, endpoint: str) -> None:
         """Listen for peers on this endpoint. Can be given more than once."""
@@ -46,19 +47,28 @@ class Options(TwistdOptions):
     def postOptions(self) -> None:
         tell_plainly("twistd bittwist-peer")
         config = self["config"]
-        settings = read_settings(PeerConfig, config) if config is not None else PeerConfig()
+        self.settings = self._read(config)
+        if config is not None:
+            self.file = Path(config).absolute()
+        check_endpoints(
+            self.settings.session.listen,
+            "command line" if self.listen else str(config),
+            "listen" if self.listen else "session.listen",
+        )
+
+    def read(self) -> PeerConfig:
+        """What the file and the command line say now; ConfigError where the file cannot be used any more."""
+        return self._read(self.file)
+
+    def _read(self, file: Path | str | None) -> PeerConfig:
+        settings = read_settings(PeerConfig, file) if file is not None else PeerConfig()
         if self.listen:
             settings = replace(settings, session=replace(settings.session, listen=tuple(self.listen)))
         if self["state"] is not None:
             settings = replace(settings, session=replace(settings.session, state_dir=Path(self["state"])))
         if self["downloads"] is not None:
             settings = replace(settings, downloads=Path(self["downloads"]))
-        self.settings = replace(settings, add=settings.add + tuple(self.add))
-        check_endpoints(
-            self.settings.session.listen,
-            "command line" if self.listen else str(config),
-            "listen" if self.listen else "session.listen",
-        )
+        return replace(settings, add=settings.add + tuple(self.add))
 
 
 def makeService(options: Options) -> IService:
@@ -66,4 +76,4 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic(reactor)
-    return peer_service(reactor, options.settings)
+    return peer_service(reactor, options.settings, options.read if options.file is not None else None)

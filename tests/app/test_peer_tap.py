@@ -1,0 +1,126 @@
+"""`twistd bittwist-peer`: options win over the file, and SIGHUP reads the file again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from twisted.logger import LogLevel, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from bittwist.app.compose import Peer
+from bittwist.app.peer_tap import Options
+from bittwist.testing import SimulatedNetwork
+from tests.scale import SEED
+
+LIMIT = 10.0  # simulated seconds for what a test waits for
+
+
+class PeerTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.base = Path(folder.name).resolve()
+        self.file = self.base / "peer.toml"
+        self.network = SimulatedNetwork(SEED)
+        self.logged: list[tuple[LogLevel, str]] = []
+
+    def write(self, text: str) -> None:
+        self.file.write_text(text)
+
+    def options(self, *words: str) -> Options:
+        options = Options()
+        options.parseOptions(["--config", str(self.file), "--state", str(self.base / "state"), *words])
+        return options
+
+    def started(self, *words: str) -> Peer:
+        options = self.options(*words)
+        peer = Peer(self.network.host("10.0.0.1"), options.settings, options.read)
+        peer.startService()
+        self.addCleanup(self.stop, peer)
+        self.network.run_until(lambda: peer.session.when_listening().called, LIMIT)
+        globalLogPublisher.addObserver(self.hear)
+        self.addCleanup(globalLogPublisher.removeObserver, self.hear)
+        return peer
+
+    def stop(self, peer: Peer) -> None:
+        stopping = peer.stopService()
+        self.network.run_until(lambda: stopping.called, LIMIT)
+
+    def hear(self, event: dict[str, object]) -> None:
+        if event.get("log_namespace") == "bittwist.app.compose.Peer":
+            self.logged.append((event["log_level"], str(event["log_format"]).format(**event)))  # type: ignore[arg-type]
+
+    def test_limits_in_the_file_hold_from_the_signal_on(self) -> None:
+        self.write("[session.limits]\nupload_rate = 1000\n")
+        peer = self.started()
+        self.write("[session.limits]\nupload_rate = 2000\n")
+        peer.reload()
+        self.assertEqual(peer.session.settings.limits.upload_rate, 2000)
+        ((level, told),) = self.logged
+        self.assertEqual(level, LogLevel.info)
+        self.assertIn("as the file has it now", told)
+
+    def test_a_file_that_cannot_be_used_is_named_and_changes_nothing(self) -> None:
+        self.write("[session.limits]\nupload_rate = 1000\n")
+        peer = self.started()
+        before = peer.session.settings
+        for text, why in (
+            ("[session\n", "not TOML"),
+            ("[session.limits]\nupload_rat = 5\n", "session.limits.upload_rat: unknown key"),
+            ("[session.limits]\nupload_rate = -5\n", "session.limits"),
+            (None, "No such file"),
+        ):
+            with self.subTest(why):
+                self.logged.clear()
+                if text is None:
+                    self.file.unlink()
+                else:
+                    self.write(text)
+                peer.reload()
+                ((level, told),) = self.logged
+                self.assertEqual(level, LogLevel.error)
+                self.assertTrue(told.startswith(f"the settings stay as they were: {self.file}: "), told)
+                self.assertIn(why, told)
+                self.assertEqual(peer.session.settings, before)
+
+    def test_what_is_ignored_or_refused_of_a_link_is_logged(self) -> None:
+        self.write("")
+        link = "magnet:?xt=urn:btih:" + "ab" * 20
+        globalLogPublisher.addObserver(self.hear)
+        self.addCleanup(globalLogPublisher.removeObserver, self.hear)
+        good, bad = f"{link}&so=1,9-5", f"{link}&so=9-5"
+        peer = Peer(self.network.host("10.0.0.1"), self.options("--add", good, "--add", bad).settings)
+        peer.startService()
+        self.addCleanup(self.stop, peer)
+        self.network.run_until(lambda: peer.session.when_listening().called, LIMIT)
+        self.assertIn((LogLevel.warn, f"ignored in {good}: so=9-5: the range runs backwards"), self.logged)
+        why = "the link wants only some files, but so=9-5: the range runs backwards"
+        self.assertIn((LogLevel.error, f"{bad} was not added: {why}"), self.logged)
+        self.assertEqual(len(peer.session.torrents), 1)
+
+    def test_options_win_over_the_file_when_it_is_read_again_too(self) -> None:
+        self.write('downloads = "a"\n')
+        options = self.options("--listen", "tcp:7000", "--add", "x.torrent")
+        self.write('downloads = "b"\nadd = ["y.torrent"]\n[session]\nlisten = ["tcp:1"]\n')
+        again = options.read()
+        self.assertEqual(again.session.listen, ("tcp:7000",))
+        self.assertEqual(again.session.state_dir, self.base / "state")
+        self.assertEqual((again.downloads, again.add), (Path("b"), ("y.torrent", "x.torrent")))
+
+    def test_the_file_is_found_again_from_another_folder(self) -> None:
+        """`twistd --rundir` goes there once the options are read."""
+        self.write('downloads = "a"\n')
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.base)
+        options = Options()
+        options.parseOptions(["--config", "peer.toml"])
+        os.chdir("/")
+        self.assertEqual(options.read().downloads, Path("a"))
+
+    def test_without_a_file_the_signal_reads_no_settings(self) -> None:
+        options = Options()
+        options.parseOptions(["--state", str(self.base / "state")])
+        self.assertEqual(options.read(), options.settings)
