@@ -76,7 +76,8 @@ class Peer(Service):
             return
         self.session.apply(within_limits(config.session))
         self._log.info(
-            "[session] is as the file has it now; ports, network, disk and torrents to add wait for the next start"
+            "[session] is as the file has it now; "
+            "ports, network, disk and torrents to add wait for the next start"
         )
 
     async def _add(self, source: str) -> None:
