@@ -6,7 +6,8 @@
 | GET /status.css                       | how that looks |
 | GET /stats.json                       | the same figures as JSON |
 | GET /metrics                          | the same for Prometheus (tracker.metrics lists them) |
-| GET /health                           | 200; 503 while the tracker does not run or its store is away |
+| GET /health                           | 200; 503 while the tracker does not run, or not without its store |
+|                                       | that is away (else 200, and `degraded` says what is wrong) |
 | GET /api/torrents?after=HASH&count=N  | torrents registered or blocked, by info hash |
 | POST /api/torrents                    | register: a .torrent (application/x-bittorrent), or JSON with |
 |                                       | info_hash, and if wanted info_hash_v2, name, size |
@@ -138,6 +139,11 @@ class Admin(Service):
         """A factory to listen with. Bodies have the admin port's own bounds, not those of `settings`."""
         return AdminSite(self._reactor, self, settings or SiteSettings())
 
+    @property
+    def answers_alone(self) -> bool:
+        """Whether announces are answered while the store does not answer."""
+        return isinstance(self.store, MayBeAway) and self.store.answers_alone
+
     async def totals(self) -> Totals:
         """How much the store holds; StoreAway where it does not say."""
         if isinstance(self.store, MayBeAway) and not self.store.here:
@@ -159,6 +165,7 @@ class Admin(Service):
             uptime=self.uptime,
             running=self.takes_announces,
             totals=totals,
+            answers_alone=self.answers_alone,
             announces_per_second=rates.per_second("announces"),
             scrapes_per_second=rates.per_second("scrapes"),
             history=rates.history("announces"),

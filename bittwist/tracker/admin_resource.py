@@ -26,7 +26,7 @@ from bittwist.tracker.api import PAGE, Refused, TorrentsApi, UsersApi, fields, r
 from bittwist.tracker.gate import BASIC, BEARER, Verdict
 from bittwist.tracker.page import render
 from bittwist.tracker.records import MAX_PAGE
-from bittwist.tracker.status import Gauges, Json, as_json
+from bittwist.tracker.status import DEGRADED, Gauges, Json, as_json
 from bittwist.tracker.stylesheet import STYLESHEET
 from bittwist.tracker.watch import StoreAway
 
@@ -180,7 +180,12 @@ class _Routes:
     async def health(self, request: Request) -> bytes:
         if not self._admin.takes_announces:
             raise Refused(503, "the tracker does not run")
-        await self._admin.totals()
+        try:
+            await self._admin.totals()
+        except StoreAway:
+            if not self._admin.answers_alone:
+                raise
+            return _json(request, {"healthy": True, "degraded": DEGRADED})
         return _json(request, {"healthy": True})
 
     @app.route("/api/torrents", methods=["GET"])

@@ -6,7 +6,8 @@
     bittwist_tracker_uptime_seconds
     bittwist_tracker_torrents                       } the store's; absent
     bittwist_tracker_peers{kind}                    } while it is away
-    bittwist_tracker_announces_total{front,family,event,outcome}
+    bittwist_tracker_announces_total{front,family,event,outcome}  answered, refused, failed; gone: the
+                                                    client was, before its answer
     bittwist_tracker_announce_duration_seconds{front}
     bittwist_tracker_client_announces_total{client} without versions: at most a hundred
     bittwist_tracker_scrapes_total{front}
@@ -80,7 +81,9 @@ class TrackerCollector(Collector):
     def _counted(self) -> Iterator[Metric]:
         statistics = self._statistics
         announces = CounterMetricFamily(
-            f"{PREFIX}_announces", "Announces taken.", labels=["front", "family", "event", "outcome"]
+            f"{PREFIX}_announces",
+            "Announces taken; gone: the client was, before its answer.",
+            labels=["front", "family", "event", "outcome"],
         )
         for (front, six, event, outcome), count in statistics.announces.items():
             family = "ipv6" if six else "ipv4"

@@ -104,6 +104,11 @@ class RedisSwarms(Service):
         return self._servers.here
 
     @property
+    def answers_alone(self) -> bool:
+        """Are peers told of those known here while it does not?"""
+        return self._redis.when_away == "local"
+
+    @property
     def settings(self) -> TrackerSettings:
         """The tracker's settings, by which peers are chosen and expire."""
         return self._settings

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from bittwist.announce.values import DEFAULT_INTERVAL
 
 SHORTEST_INTERVAL = 10  # seconds; below it a few hundred peers are a flood
+MIN_INTERVAL = 300  # seconds that a peer should wait at least, unless told otherwise
 LONGEST_INTERVAL = 86_400  # a day: clients do not wait longer
 MOST_PEERS = 1000  # in a reply: more helps nobody and makes the tracker an amplifier
 MISSED_ANNOUNCES = 2  # a peer that missed so many has left
@@ -18,8 +19,9 @@ GRACE = 60  # seconds on top of them, for slow connections
 class TrackerSettings:
     """A tracker's settings. ValueError(key, reason) where one cannot be used.
 
-    `interval` and `min_interval` are seconds between a peer's announces; a leech that could be told of
-    nobody is asked back after `lonely_interval`, if that is less: whoever it waits for may come any moment.
+    `interval` and `min_interval` are seconds between a peer's announces; where the latter is not given, 300, or
+    the interval if that is less. A leech that could be told of nobody is asked back after `lonely_interval`,
+    if that is less: whoever it waits for may come any moment.
     `numwant` peers are given to who names no number, `max_numwant` to who names a bigger one. A scrape is
     answered for its first `max_scrape` hashes. One address (of IPv6 a /64) may be `peers_per_address` peers
     of a torrent, and in `torrents_per_address` torrents; then its own oldest goes. A tracker that holds
@@ -33,7 +35,7 @@ class TrackerSettings:
     """
 
     interval: int = DEFAULT_INTERVAL
-    min_interval: int = 300
+    min_interval: int | None = None
     lonely_interval: int = 60
     numwant: int = 50
     max_numwant: int = (
@@ -56,7 +58,6 @@ class TrackerSettings:
     def __post_init__(self) -> None:
         bounds = {
             "interval": (SHORTEST_INTERVAL, LONGEST_INTERVAL),
-            "min_interval": (1, self.interval),
             "lonely_interval": (1, LONGEST_INTERVAL),
             "numwant": (0, self.max_numwant),
             "max_numwant": (0, MOST_PEERS),
@@ -69,6 +70,8 @@ class TrackerSettings:
         for key, (least, most) in bounds.items():
             if not least <= getattr(self, key) <= most:
                 raise ValueError(key, f"must be {least} to {most}")
+        if not 1 <= self.least_interval <= self.interval:
+            raise ValueError("min_interval", f"must be 1 to {self.interval}, the interval")
         if not 0 <= self.jitter <= 1:
             raise ValueError("jitter", "must be 0 to 1")
         for key, read in (("trust_ip_from", self.trusted_networks), ("hybrids", self.one_swarm)):
@@ -76,6 +79,11 @@ class TrackerSettings:
                 read()
             except ValueError as error:
                 raise ValueError(key, str(error)) from error
+
+    @property
+    def least_interval(self) -> int:
+        """Seconds that a peer should wait at least."""
+        return min(MIN_INTERVAL, self.interval) if self.min_interval is None else self.min_interval
 
     @property
     def expire_after(self) -> float:

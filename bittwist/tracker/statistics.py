@@ -61,7 +61,7 @@ class Statistics:
         self._forgotten: Counter[str] = Counter()  # announces of those not told apart any more, by software
 
     def announced(self, front: Front, request: AnnounceRequest, outcome: str, seconds: float) -> None:
-        """An announce was answered, refused or failed, after so many seconds."""
+        """An announce was answered, refused or failed, or its client had gone, after so many seconds."""
         address = request.address
         # `_value_`: `value` is a descriptor written in Python, and takes longer than all the rest.
         key = (front._value_, request.event._value_, outcome, address is not None and ":" in address.host)

@@ -11,7 +11,8 @@ from bittwist.tracker.interfaces import Front, Totals
 from bittwist.tracker.rates import Rates
 from bittwist.tracker.statistics import Statistics
 
-OUTCOMES = ("answered", "refused", "failed")
+OUTCOMES = ("answered", "refused", "failed", "gone")  # the last: its client was, before its answer
+DEGRADED = "the store does not answer; peers are told of those this process knows itself"
 CLIENTS = 20  # the most frequent ones are told apart
 
 Json = Mapping[str, object]
@@ -55,6 +56,7 @@ class LargeSwarm:
 @dataclass(frozen=True, slots=True)
 class Status:
     """All of it. `uptime` is seconds, rates are a second, `totals` is None where the store says nothing.
+    Announces are answered all the same then where the tracker `answers_alone`.
 
     Counts are this process's since its start; swarms are the store's. Clients' names come from strangers.
     """
@@ -64,6 +66,7 @@ class Status:
     uptime: float
     running: bool
     totals: Totals | None
+    answers_alone: bool
     announces_per_second: float
     scrapes_per_second: float
     history: tuple[float, ...]
@@ -87,7 +90,14 @@ class Status:
         """Why the tracker is not well; None if it is."""
         if not self.running:
             return "the tracker does not run"
-        return None if self.totals is not None else "the store does not answer"
+        if self.totals is not None:
+            return None
+        return DEGRADED if self.answers_alone else "the store does not answer"
+
+    @property
+    def degraded(self) -> str | None:
+        """The trouble, where announces are answered all the same."""
+        return self.trouble if self.trouble == DEGRADED else None
 
 
 def counts(statistics: Statistics) -> dict[str, int]:
@@ -145,6 +155,7 @@ def as_json(status: Status) -> Json:
         "uptime": round(status.uptime, 1),
         "running": status.running,
         "store_here": totals is not None,
+        "degraded": status.degraded,
         "torrents": totals and totals.torrents,
         "seeds": totals and totals.seeds,
         "leeches": totals and totals.leeches,

@@ -9,7 +9,7 @@ from time import time
 from typing import cast
 
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource, Resource
 
@@ -209,7 +209,7 @@ class Tracker(Service):
         return new_reply(
             swarm=answer,
             interval=interval,
-            min_interval=min(settings.min_interval, interval),
+            min_interval=min(settings.least_interval, interval),
             external_ip=request.address.host if settings.external_ip and request.address else None,
             warning=warning,
             tracker_id=settings.tracker_id.encode() or None,
@@ -274,9 +274,15 @@ class Tracker(Service):
     def _count(
         self, request: AnnounceRequest, arrival: Arrival, error: Exception | None, began: float
     ) -> None:
-        outcome = (
-            "answered" if error is None else "refused" if isinstance(error, TrackerFailure) else "failed"
-        )
+        match error:
+            case None:
+                outcome = "answered"
+            case TrackerFailure():
+                outcome = "refused"
+            case CancelledError():  # by a front whose client has gone
+                outcome = "gone"
+            case _:
+                outcome = "failed"
         self.statistics.announced(arrival.front, request, outcome, self._reactor.seconds() - began)
 
     def _begin_sweep(self, swarms: Swarms) -> None:

@@ -28,10 +28,16 @@ class StoreAway(BitTwistError):
 
 @runtime_checkable
 class MayBeAway(Protocol):
-    """A store that knows by itself whether what it keeps its swarms in can be reached."""
+    """A store that knows by itself whether what it keeps its swarms in can be reached.
+
+    Where it `answers_alone`, announces are answered all the same while it cannot.
+    """
 
     @property
     def here(self) -> bool: ...
+
+    @property
+    def answers_alone(self) -> bool: ...
 
 
 class Question(Generic[T]):

@@ -37,10 +37,11 @@ TORRENT_HEX = sha1(encode(INFO)).hexdigest()
 
 @implementer(ISwarmStore)
 class Distant:
-    """A store that answers late, or not; `here` is what it says of itself."""
+    """A store that answers late, or not; `here` and `answers_alone` are what it says of itself."""
 
     def __init__(self) -> None:
         self.here = True
+        self.answers_alone = False
         self.asked: list[Deferred[Totals]] = []
 
     def announce(self, request: AnnounceRequest) -> SwarmAnswer:
@@ -71,7 +72,7 @@ class PageTests(AdminTestCase):
         self.assertEqual((told["torrents"], told["seeds"], told["leeches"], told["completed"]), (1, 1, 1, 1))
         self.assertEqual(told["announces_per_second"], 0.4)
         self.assertEqual(told["families"], {"ipv4": 1, "ipv6": 1})
-        self.assertEqual(told["outcomes"], {"answered": 2, "refused": 0, "failed": 0})
+        self.assertEqual(told["outcomes"], {"answered": 2, "refused": 0, "failed": 0, "gone": 0})
         self.assertEqual((told["fronts"]["http"]["announces"], told["fronts"]["udp"]["scrapes"]), (2, 1))
         self.assertEqual(
             {each["client"] for each in told["clients"]}, {"qBittorrent 4.6.5", "Transmission 4.0.5"}
@@ -145,6 +146,24 @@ class StoreTests(AdminTestCase):
         self.assertIsNone(self.get("/stats.json").json["torrents"])
         self.assertIn(b"the store does not answer", self.get("/").body)
         self.assertEqual(self.distant.asked, [])
+
+    def test_a_tracker_that_answers_without_it_is_healthy_and_degraded(self) -> None:
+        self.distant.here = False
+        self.distant.answers_alone = True
+        answer = self.get("/health")
+        self.assertEqual((answer.status, answer.json["healthy"]), (200, True))
+        self.assertIn("the store does not answer", answer.json["degraded"])
+        self.assertIn(b"store_up 0.0", self.get("/metrics").body)
+        self.assertEqual(self.get("/stats.json").json["degraded"], answer.json["degraded"])
+        self.assertIn(answer.json["degraded"].encode(), self.get("/").body)
+        self.distant.here = True
+        asked = self.waiting("/health")
+        self.machine.advance(ANSWER_WITHIN)
+        self.assertIn(b" 200 ", asked.value())
+        self.assertIn(b'"degraded"', asked.value())
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+        self.successResultOf(self.tracker.stopService())
+        self.assertEqual(self.get("/health").status, 503)
 
     def test_nobody_waits_for_a_store_longer_than_the_deadline(self) -> None:
         asked = [self.waiting("/health") for _ in range(3)]

@@ -375,8 +375,8 @@ class LaterTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.store = LaterStore()
-        tracker = Tracker(self.clock, TrackerSettings(jitter=0), store=self.store)  # type: ignore[arg-type]
-        self.site = tracker.site()
+        self.tracker = Tracker(self.clock, TrackerSettings(jitter=0), store=self.store)  # type: ignore[arg-type]
+        self.site = self.tracker.site()
         self.transport = StringTransport(peerAddress=STRANGER)
         channel = self.site.buildProtocol(STRANGER)
         assert channel is not None
@@ -418,6 +418,8 @@ class LaterTests(SynchronousTestCase):
         self.channel.dataReceived(GET % (QUERY, b""))
         self.channel.connectionLost(Failure(ConnectionDone()))
         self.assertTrue(self.store.waiting[0].called, "it was cancelled")
+        ((_, _, _, outcome),) = self.tracker.statistics.announces
+        self.assertEqual(outcome, "gone")
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import quote_from_bytes
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -324,6 +324,17 @@ class LaterStore:
         return fail(self.answer) if isinstance(self.answer, Exception) else succeed(self.answer)
 
 
+@implementer(ISwarmStore)
+class NeverStore(LaterStore):
+    """A store that does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def _later(self) -> Deferred[object]:
+        return Deferred()
+
+
 class HookTests(TrackerTestCase):
     def with_hooks(self, *hooks: Hook) -> Tracker:
         self.tracker = Tracker(self.clock, hooks=hooks)
@@ -370,6 +381,16 @@ class HookTests(TrackerTestCase):
         reply = self.successResultOf(answer)
         assert isinstance(reply, Reply)
         self.assertEqual(reply.swarm, SwarmAnswer(incomplete=1))
+
+    def test_an_announce_whose_client_went_away_is_no_failure(self) -> None:
+        arrival = Arrival(Front.HTTP, "192.0.2.1")
+        request = replace(REQUEST, address=Address("192.0.2.1", 1))
+        for tracker in (self.with_hooks(Hook(Deferred())), Tracker(self.clock, store=NeverStore())):
+            answer = tracker.announce(request, arrival)
+            assert isinstance(answer, Deferred)
+            answer.cancel()
+            self.failureResultOf(answer, CancelledError)
+            self.assertEqual(tracker.statistics.announces, {(Front.HTTP, False, "", "gone"): 1})
 
     def test_a_store_may_answer_later(self) -> None:
         self.tracker = Tracker(self.clock, store=LaterStore(SwarmAnswer(complete=7)))
@@ -431,11 +452,29 @@ class ServiceTests(TrackerTestCase):
                 self.announce(replace(request, event=Event.STOPPED), where)
 
     def test_settings_that_make_no_sense_are_refused_by_name(self) -> None:
-        bad: dict[str, object] = {"interval": 5, "min_interval": 1801, "numwant": 75, "trust_ip_from": ("x",)}
+        bad: dict[str, object] = {
+            "interval": 5,
+            "min_interval": 1801,
+            "lonely_interval": 0,
+            "numwant": 75,
+            "trust_ip_from": ("x",),
+        }
         for key, value in bad.items():
             with self.assertRaises(ValueError) as caught:
                 TrackerSettings(**{key: value})  # type: ignore[arg-type]
             self.assertEqual(caught.exception.args[0], key)
+
+    def test_the_least_interval_follows_a_shorter_interval_unless_it_is_given(self) -> None:
+        self.assertEqual(TrackerSettings().least_interval, 300)
+        self.assertEqual(TrackerSettings(interval=120).least_interval, 120)
+        self.assertEqual(TrackerSettings(interval=120, min_interval=60).least_interval, 60)
+        self.tracker.apply(TrackerSettings(interval=120, jitter=0))
+        self.announce(leech(2), "192.0.2.9")
+        response = self.announce(REQUEST)
+        self.assertEqual((response.interval, response.min_interval), (120, 120))
+        with self.assertRaises(ValueError) as caught:
+            TrackerSettings(interval=120, min_interval=300)
+        self.assertEqual(caught.exception.args, ("min_interval", "must be 1 to 120, the interval"))
 
 
 class HostileTests(TrackerTestCase):

@@ -58,6 +58,7 @@ EMPTY = Status(
     uptime=0.0,
     running=True,
     totals=Totals(),
+    answers_alone=False,
     announces_per_second=0.0,
     scrapes_per_second=0.0,
     history=(),
@@ -223,7 +224,7 @@ class GatheringTests(SynchronousTestCase):
         )
 
     def test_announces_are_summed_in_every_direction(self) -> None:
-        self.assertEqual(self.status.outcomes, {"answered": 2, "refused": 2, "failed": 0})
+        self.assertEqual(self.status.outcomes, {"answered": 2, "refused": 2, "failed": 0, "gone": 0})
         self.assertEqual(self.status.families, {"ipv4": 2, "ipv6": 2})
         self.assertEqual(self.status.fronts["udp"].announces, 2)
         self.assertEqual(counts(self.statistics), {"udp": 2, "http": 2, "announces": 4, "scrapes": 0})
