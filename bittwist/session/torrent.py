@@ -11,12 +11,10 @@ from bittwist.errors import MetainfoError, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
-from bittwist.net.policy import Permit
 from bittwist.session import observe
 from bittwist.session.bounds import Bounds
 from bittwist.session.conditions import Condition
 from bittwist.session.content import Content
-from bittwist.session.conversation import Conversation
 from bittwist.session.course import Course
 from bittwist.session.dialing import Dialing
 from bittwist.session.fileverbs import FileVerbs
@@ -25,10 +23,11 @@ from bittwist.session.lifecycle import State
 from bittwist.session.limitverbs import LimitVerbs
 from bittwist.session.metadata import MetadataFetch
 from bittwist.session.peers import Peers
+from bittwist.session.peerverbs import PeerVerbs
 from bittwist.session.reuse import Reuse
 from bittwist.session.sourceverbs import SourceVerbs
 from bittwist.session.state import SavedTorrent
-from bittwist.session.statistics import Pace, PeerStatistics, Tally, TorrentStatistics
+from bittwist.session.statistics import Pace, Tally, TorrentStatistics
 from bittwist.session.surroundings import Surroundings
 from bittwist.session.wanted import Choose, Wanted
 from bittwist.session.webseeds import WebSeeds
@@ -39,7 +38,7 @@ ONLY_V2 = "this torrent has only a v2 form, which cannot be traded yet"
 LEFT_UNKNOWN = 16384  # told to trackers before the metadata is known: not 0, which would mean a seed
 
 
-class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
+class Torrent(FileVerbs, LimitVerbs, PeerVerbs, SourceVerbs):
     """Made and owned by a Session; methods that return a Deferred start whether awaited or not."""
 
     _log = Logger()
@@ -129,10 +128,6 @@ class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
             return self.source.info.name
         return self.source.name or str(self.info_hash)
 
-    def __len__(self) -> int:
-        """How many peers it has."""
-        return len(self._peers)
-
     @property
     def tracker_tiers(self) -> tuple[tuple[str, ...], ...]:
         """Tracker URLs, the tiers of BEP 12; each tracker of a magnet link is a tier."""
@@ -187,10 +182,6 @@ class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
             skipped=progress.skipped,
         )
 
-    def peers(self) -> tuple[PeerStatistics, ...]:
-        now = self._around.clock.seconds()
-        return tuple(talk.statistics(now) for talk in self._peers)
-
     def saved(self) -> SavedTorrent:
         """What is kept of it across a restart."""
         tally = self.tally
@@ -244,7 +235,6 @@ class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
     def remove(self) -> Deferred[None]:
         """Stop for good; for the session. Whoever waits for the torrent is told."""
         self.gone = True
-        self._bounds.close()
         return Deferred.fromCoroutine(self._remove())
 
     async def _remove(self) -> None:
@@ -257,7 +247,9 @@ class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
     def _finish(self, why: SessionError) -> Deferred[None]:
         self._metadata.miss(why)
         self._complete.miss(why)
-        return self._course.finish(why).addCallback(lambda _: self._stopped.meet(self))
+        finished = self._course.finish(why)
+        self._bounds.close()
+        return finished.addCallback(lambda _: self._stopped.meet(self))
 
     def recheck(self) -> None:
         """Hash every piece anew, whatever is remembered of them: now, or when it is started."""
@@ -271,23 +263,6 @@ class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
         return self._reuse.all()
 
     # What the session tells it
-
-    def part_from(self, refusal: Permit) -> None:
-        """Close the connections with those whom `refusal` has something against now."""
-        self._peers.part_from(refusal)
-
-    def conversation(self) -> Conversation | None:
-        """For a connection about to be shaken hands on; None while no peer can be met."""
-        return self._peers.conversation() if self._course.meets_peers else None
-
-    def pause_peers(self) -> None:
-        """The disk is behind: read nothing more for now."""
-        self._peers.pause()
-        self._web_seeds.pause()
-
-    def resume_peers(self) -> None:
-        self._peers.resume()
-        self._web_seeds.resume()
 
     def share_memory(self, budget: int) -> None:
         """How many bytes the pieces it is fetching may take."""
@@ -364,9 +339,7 @@ class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
                 self.stop()
 
     def metadata_fetch(self) -> MetadataFetch:
-        return MetadataFetch(
-            self.info_hash, self._metadata_arrived, self._metadata_guilty, self._metadata_broke
-        )
+        return MetadataFetch(self.info_hash, self._metadata_arrived, self._peers.ban, self._metadata_broke)
 
     def _has_stopped(self, _result: None) -> None:
         if self.state is State.STOPPED:
@@ -401,9 +374,6 @@ class Torrent(FileVerbs, LimitVerbs, SourceVerbs):
             self._course.broke(f"what is wanted of it could not be chosen: {error}")
         else:
             self._course.metadata_arrived()
-
-    def _metadata_guilty(self, host: str, reason: str) -> None:
-        self._peers.ban(host, reason)
 
     def _metadata_broke(self, error: MetainfoError) -> None:
         self._course.broke(f"its metadata cannot be used: {error}")
