@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from zope.interface import implementer
 
-from bittwist.errors import FolderGone, StorageError
+from bittwist.errors import StorageError
 from bittwist.metainfo.files import safe_paths
 from bittwist.metainfo.geometry import FileSpan
 from bittwist.metainfo.info import Info
@@ -119,10 +119,15 @@ class FileStorage:
 
     def take_over(self, folder: Path, paths: Sequence[PurePosixPath]) -> Iterator[int]:
         source = Folder(folder)
+        with mapped(folder):
+            left = source.place()
         with mapped(self._folder.root):
             self._folder.make()
         for file, (old, new) in enumerate(zip((*paths, self._layout.path), self._paths)):
             if self._real[file] and (folder, old) != (self._folder.root, new):
+                # Between two files a drive may have gone, and what is there now be its empty mount point.
+                source.check(left)
+                self._check_place()
                 yield from bring(source, old, self._folder, new, self._beside)
                 tidy(source, old)
         self.close()
@@ -233,16 +238,15 @@ class FileStorage:
 
     def _check_place(self) -> None:
         """Refuse to touch another folder than the one the files were met in (SECURITY.md F3, T32)."""
+        was = self._place
+        if was is not None:
+            self._folder.check(was)
+            return
         place = self.place()
-        if place is not None and self._place is None:
-            with self._lock:
-                self._place = place
-        elif place is None and self._place is None:
+        if place is None:
             raise MissingData(str(self._folder.root), "there is no such folder")
-        elif place != self._place:
-            reason = "the folder is gone" if place is None else "the folder is not the one it was"
-            found = None if place is None else (place.device, place.inode)
-            raise FolderGone(str(self._folder.root), reason, found)
+        with self._lock:
+            self._place = place
 
     def _size(self, file: int) -> int:
         return self._layout.size if file == self._parts_at else self._geometry.file_sizes[file]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from bittwist.errors import DiskFull, StorageError
+from bittwist.errors import DiskFull, FolderGone, StorageError
 from bittwist.storage.interfaces import FileStamp, Place
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -34,6 +34,15 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return Place(found.st_dev, found.st_ino)
+
+    def check(self, was: Place | None) -> None:
+        """FolderGone unless it is the one it was: a drive may have been taken away (SECURITY.md F3)."""
+        with mapped(self.root):
+            place = self.place()
+        if place != was:
+            reason = "the folder is gone" if place is None else "the folder is not the one it was"
+            found = None if place is None else (place.device, place.inode)
+            raise FolderGone(str(self.root), reason, found)
 
     def make(self) -> None:
         """Make the folder itself, if it is not there, and that durable."""

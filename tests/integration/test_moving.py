@@ -1,4 +1,7 @@
-"""A torrent moved from one file system to another, by a real program that is killed while it does (T28)."""
+"""A torrent moved from one file system to another, by a real program that is killed while it does (T28).
+
+And by one from which a drive is taken away in the middle (SECURITY.md F3).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ FILES = [(("a",), 9 << 20), (("sub", "empty"), 0), (("sub", "b"), 12_345), (("c"
 SIZE = sum(size for _, size in FILES)
 DATA = content(SIZE)
 METAINFO = torrent(DATA, PIECE, "folder", FILES)
+SMALL = [((f"{number}",), 1 << 15) for number in range(400)]  # some can be there and the others not yet
+MANY_DATA = content(400 << 15)
+MANY = torrent(MANY_DATA, PIECE, "many", SMALL)
+NAMED_WITHIN = 5.0  # seconds from a drive taken away to its name
 
 
 class Places:
@@ -121,3 +128,72 @@ def test_where_there_is_no_room_it_fails_and_goes_on_when_there_is(places: Place
     program = places.start()
     assert program.wait(60) == 0, program.output
     assert places.there(places.new) == whole()
+
+
+class Drives(Places):
+    """The two are mounted drives, and can be taken away."""
+
+    def __init__(self, folder: Path, spaces: Mounts, programs: Programs) -> None:
+        super().__init__(folder, spaces, programs)
+        self.torrent.write_bytes(MANY.encode())
+        for drive in (self.old, self.new):
+            spaces.bind(drive, self.kept(drive))
+
+    def kept(self, drive: Path) -> Path:
+        """Where it is found whether it is mounted or not."""
+        return drive.with_name(f"kept-{drive.name}")
+
+    def fill_many(self) -> None:
+        folder = self.spaces.seen(self.old) / "many"
+        folder.mkdir()
+        for number, (path, size) in enumerate(SMALL):
+            folder.joinpath(*path).write_bytes(MANY_DATA[number * size : (number + 1) * size])
+
+    def move(self) -> Program:
+        words = ("-m", "tests.integration.mover", self.folder / "state", self.torrent, self.old, self.new)
+        return self.programs.start([sys.executable, *words, "stay"], "mover", self.spaces.host)
+
+    def assert_nothing_lost(self) -> None:
+        old, new = self.there(self.kept(self.old)), self.there(self.kept(self.new))
+        for number, (path, size) in enumerate(SMALL):
+            name = "/".join(("many", *path))
+            right = MANY_DATA[number * size : (number + 1) * size]
+            assert right in (old.get(name), new.get(name)), f"{name} is nowhere whole"
+
+    def arrived(self) -> int:
+        return sum(1 for _ in self.spaces.seen(self.new).glob("many/*"))
+
+
+@pytest.mark.parametrize(("lost", "restarted"), [("old", False), ("old", True), ("new", False)])
+def test_a_drive_taken_away_in_the_middle_of_a_move(tmp_path: Path, lost: str, restarted: bool) -> None:
+    """It is named, nothing is lost or made in its mount point, and with the drive back the move goes on."""
+    with mounts() as spaces, Programs(tmp_path) as programs:
+        drives = Drives(tmp_path, spaces, programs)
+        drives.fill_many()
+        drive = drives.old if lost == "old" else drives.new
+        program = drives.move()
+        program.until(lambda: "moving" in program.output, 30, "it moves")
+        while drives.arrived() < 5:
+            assert program.running()
+        os.kill(program.pid, signal.SIGSTOP)
+        assert drives.arrived() < len(SMALL), "it is in the middle"
+        spaces.unmount(drive)
+        os.kill(program.pid, signal.SIGCONT)
+        program.until(lambda: f"failed: {drive}" in program.output, NAMED_WITHIN, "the drive is named")
+        time.sleep(2.5)  # it tries again meanwhile
+        assert drives.there(drive) == {}, "nothing is made where the drive was"
+        drives.assert_nothing_lost()
+        if restarted:
+            program.stop()
+            program = drives.move()
+            program.until(lambda: f"failed: {drive}" in program.output, 20, "the drive is named again")
+            time.sleep(2.5)
+            assert drives.there(drive) == {}, "nothing is made where the drive was"
+            drives.assert_nothing_lost()
+        spaces.bind(drives.kept(drive), drive)
+        assert program.wait(30) == 0, program.output
+        assert program.output.splitlines()[-1] == f"seeding in {drives.new}"
+        assert "Traceback" not in program.output
+        drives.assert_nothing_lost()
+        assert drives.arrived() == len(SMALL)
+        assert drives.there(drives.old) == {}

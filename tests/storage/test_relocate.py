@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from unittest import mock
 
-from bittwist.errors import DiskFull, StorageError
+from bittwist.errors import DiskFull, FolderGone, StorageError
 from bittwist.metainfo.files import safe_paths
 from bittwist.storage.files import FileStorage
 from bittwist.storage.relocate import CHUNK
@@ -136,6 +136,26 @@ class Moving(InFolder):
         self.assertEqual(self.there(self.new), [])
         self.move()
         self.assertMoved()
+
+    def test_a_folder_that_is_exchanged_in_the_middle_is_named_and_nothing_is_made_in_it(self) -> None:
+        """SECURITY.md F3: the drive is gone, and what is there is its empty mount point."""
+        for which in ("old", "new"):
+            self.fresh()
+            folder = self.old if which == "old" else self.new
+            with linking(errno.EXDEV):
+                moving = FileStorage(self.new, INFO).take_over(self.old, NAMES)
+                next(moving)
+                drive = folder.with_name("drive")
+                folder.rename(drive)
+                folder.mkdir()
+                with self.assertRaises(FolderGone) as caught:
+                    list(moving)
+                self.assertEqual(caught.exception.path, str(folder))
+                self.assertEqual(list(folder.iterdir()), [])
+                folder.rmdir()
+                drive.rename(folder)
+                self.move()
+            self.assertMoved(which)
 
     def test_given_up_in_the_middle_it_can_be_finished_or_taken_back(self) -> None:
         with linking(errno.EXDEV):
