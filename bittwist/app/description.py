@@ -91,7 +91,7 @@ def _facts(source: Metainfo | Magnet) -> Iterator[tuple[str, str | None]]:
     if isinstance(source, Magnet):
         for peer in source.peers:
             yield "Peer", peer
-        yield "Only files", source.choice or None
+        yield "Only files", f"{source.choice} (counted from 0)" if source.select_only else None
         for ignored in source.ignored:
             yield "Ignored", str(ignored)
     else:

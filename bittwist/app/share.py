@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import CancelledError, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.web.resource import Resource
@@ -22,7 +22,7 @@ from bittwist.app.giving import checked, seeding_session
 from bittwist.app.own_address import own_address
 from bittwist.app.port import Port, opened
 from bittwist.app.report import Report
-from bittwist.app.transfer import Goal, seeding
+from bittwist.app.transfer import STOPPING, Goal, seeding
 from bittwist.app.watch import Watch
 from bittwist.errors import BitTwistError, NetworkError
 from bittwist.metainfo.create import CreateOptions
@@ -69,6 +69,9 @@ async def share(reactor: Any, path: Path, host: str, port: Port, http_port: int,
             report.say(line)
         await seeding(reactor, torrent, Goal(), Watch(report))
         return 0
+    except CancelledError:
+        report.say(STOPPING)
+        raise
     except BitTwistError as error:
         report.failed(str(error))
         return 1

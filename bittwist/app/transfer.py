@@ -31,6 +31,7 @@ from bittwist.session.torrents import ONLY_V2_LINK
 from bittwist.storage.locate import locate
 from bittwist.storage.store import NOT_OURS
 
+STOPPING = "Stopping: trackers are told (Ctrl-C again ends it at once)"
 LOOK_EVERY = 0.5  # seconds between progress reports
 STATE_FOLDER = ".bittwist"  # in the download folder, until the download is complete
 
@@ -148,6 +149,7 @@ async def _with(
         await transfer(torrent)
         return 0
     except CancelledError:
+        report.say(STOPPING)
         raise
     except BitTwistError as error:
         report.failed(str(error))

@@ -15,7 +15,7 @@ from bittwist.session.statistics import TorrentStatistics
 from bittwist.session.webseeds import WebSeedState, WebSeedStatus
 
 ALONE_FOR = 5.0  # seconds without a peer until it is said why: most trackers have answered by then
-SLOW = 5.0  # seconds without an answer until a tracker is named: UDP gives up only after 45 (BEP 15)
+SLOW = 4.0  # seconds without an answer until a tracker is named: UDP gives up only after 45 (BEP 15)
 NOT_YET = "no answer yet"
 
 _WANTS_PEERS = (State.METADATA, State.DOWNLOADING)

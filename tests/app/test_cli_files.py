@@ -336,7 +336,7 @@ def test_show_says_what_of_a_link_counts_and_what_does_not_and_why(bittwist):
     assert (shown.code, shown.err) == (0, "")
     for line in (
         "Peer:         h:1",
-        "Only files:   0,2-4",
+        "Only files:   0,2-4 (counted from 0)",
         "Ignored:      x.pe=bad\ufffd[2J:0: nobody can be dialed at port 0",
         "Ignored:      so=9-5: the range runs backwards",
     ):

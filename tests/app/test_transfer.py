@@ -21,7 +21,7 @@ from bittwist.app import share as share_module
 from bittwist.app.choices import Choices
 from bittwist.app.port import Port
 from bittwist.app.share import share
-from bittwist.app.transfer import download, seed
+from bittwist.app.transfer import STOPPING, download, seed
 from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
@@ -204,6 +204,12 @@ class DownloadTests(TransferTests):
                 self.assertIn(why, self.told("alone")[0])
                 self.assertEqual([line[1:] for line in self.report.lines if line[0] == "tracker"], trackers)
                 self.end(running)
+
+    def test_an_interrupted_download_says_that_it_takes_leave(self) -> None:
+        running = self.download(self.torrent(), self.base / "there")
+        self.wait_for("alone")
+        self.end(running)
+        self.assertEqual(self.told("say"), [STOPPING])
 
     def test_a_peer_whose_name_is_not_found_is_named(self) -> None:
         self.download(self.torrent(), self.base / "there", "nobody.example:1")
