@@ -19,9 +19,9 @@ GRACE = 60  # seconds on top of them, for slow connections
 class TrackerSettings:
     """A tracker's settings. ValueError(key, reason) where one cannot be used.
 
-    `interval` and `min_interval` are seconds between a peer's announces; where the latter is not given, 300, or
-    the interval if that is less. A leech that could be told of nobody is asked back after `lonely_interval`,
-    if that is less: whoever it waits for may come any moment.
+    `interval` and `min_interval` are seconds between a peer's announces; where the latter is not given, 300,
+    or the interval if that is less. A leech that could be told of nobody is asked back after
+    `lonely_interval`, if that is less: whoever it waits for may come any moment.
     `numwant` peers are given to who names no number, `max_numwant` to who names a bigger one. A scrape is
     answered for its first `max_scrape` hashes. One address (of IPv6 a /64) may be `peers_per_address` peers
     of a torrent, and in `torrents_per_address` torrents; then its own oldest goes. A tracker that holds
