@@ -1,10 +1,11 @@
 """Swarms kept in Redis or Valkey, for several trackers: processes, or hosts behind one name.
 
 An announce is one round trip: a script chooses and notes at once (tracker.redis_script), by the server's
-clock. What it cannot do as the memory store does, since each torrent may be on another node: the limits
-`max_torrents` and `max_peers` are Redis's own `maxmemory` here (use `noeviction`: a full one refuses new
-peers, as the memory store does), and an address may be in any number of torrents. `totals` and `largest`
-are what the trackers last noted of the swarms, some seconds ago.
+clock. No script sees more than one torrent, since each may be on another node. So `totals` and `largest` are
+what the trackers last noted of the swarms, some seconds ago; and the limits that go beyond one torrent
+(`torrents_per_address`, `max_torrents`, `max_peers`) are kept by each process for those who announce to it:
+by the same rule as in memory, and whom that evicts here, leaves Redis by a command of its own. Redis has
+`maxmemory` besides (use `noeviction`: a full one refuses new peers).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bittwist.announce.values import AnnounceRequest, ScrapeEntry, quick
+from bittwist.address import Address
+from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry, quick
 from bittwist.errors import NetworkError, RemoteProtocolError, TrackerFailure
 from bittwist.net.policy import Network
 from bittwist.tracker.interfaces import IRuledStore, ISwarmStore, SwarmAnswer, Totals
@@ -73,7 +75,8 @@ def redis_swarms(
 class RedisSwarms(Service):
     """A store to give to a `Tracker`, which starts and stops it; `redis_swarms` makes one.
 
-    `rules` are the tracker's settings. Owns what this process knows by itself, for the time without Redis.
+    `rules` are the tracker's settings. Owns what this process knows by itself: for their limits, and for the
+    time without Redis.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class RedisSwarms(Service):
         self._random = random
         self._prefix = settings.prefix.encode()
         self._index = tuple(self._prefix + b"{swarms}" + name for name in (b"size", b"seen", b"total"))
-        self._local = Swarms(clock.seconds, random, rules)
+        self._local = Swarms(clock.seconds, random, rules, evicted=self._give_up)
         self._settings = rules
         self._noted: dict[bytes, tuple[int, int]] = {}  # info hash -> seeds, leeches
         self._missed: dict[tuple[bytes, bytes], AnnounceRequest] = {}
@@ -119,12 +122,14 @@ class RedisSwarms(Service):
 
     def announce(self, request: AnnounceRequest) -> SwarmAnswer | Deferred[SwarmAnswer]:
         """As ISwarmStore says."""
+        if self.here:
+            self._local.announce(_in_silence(request))  # refuses, or gives others up, where that is too much
         try:
             answer = self._announce(request)
         except NetworkError:
             return self._known_here(request)
-        if self._redis.when_away == "local":
-            self._remember(request)
+        if self._missed:
+            self._missed.pop(_peer(request), None)
         return answer.addErrback(self._unanswered, request)
 
     def scrape(
@@ -200,17 +205,23 @@ class RedisSwarms(Service):
         """The answer while Redis is away."""
         if self._redis.when_away == "fail":
             raise TrackerFailure("this tracker cannot reach its peers now", self._redis.retry_in)
-        assert request.address is not None
-        peer = (request.info_hash, request.address.packed)
+        answer = self._local.announce(request)
+        self._miss(request)
+        return answer
+
+    def _miss(self, request: AnnounceRequest) -> None:
+        """Redis is to be told of this, when it can be."""
+        peer = _peer(request)
         if len(self._missed) < MAX_MISSED or peer in self._missed:
             self._missed[peer] = request
-        return self._local.announce(request)
 
-    def _remember(self, request: AnnounceRequest) -> None:
-        try:
-            self._local.announce(_in_silence(request))
-        except TrackerFailure:
-            """It is full, which matters to nobody while Redis is here."""
+    def _give_up(self, info_hash: bytes, packed: bytes) -> None:
+        """Of those that an address has here, or all have, this is one too many: it leaves Redis as well."""
+        address = Address.unpack(packed)
+        leaves = AnnounceRequest(info_hash, bytes(20), address.port, event=Event.STOPPED, address=address)
+        self._miss(leaves)
+        if self.here:
+            self._tell(_peer(leaves), leaves).addErrback(self._not_told)
 
     def _came(self) -> None:
         """Redis can be asked, perhaps again: tell it who came and went meanwhile."""
@@ -318,6 +329,9 @@ class RedisSwarms(Service):
             for info_hash, _ in noted:
                 del self._noted[info_hash]
 
+    def _not_told(self, failure: Failure) -> None:
+        failure.trap(*_AWAY)  # it is missed, and told of later
+
     def _not_noted(self, failure: Failure) -> None:
         failure.trap(*_AWAY)  # noted again with the next announce to each swarm
 
@@ -340,6 +354,11 @@ class RedisSwarms(Service):
 
 
 _new_request = quick(AnnounceRequest)
+
+
+def _peer(request: AnnounceRequest) -> tuple[bytes, bytes]:
+    assert request.address is not None
+    return (request.info_hash, request.address.packed)
 
 
 def _in_silence(request: AnnounceRequest) -> AnnounceRequest:

@@ -18,9 +18,8 @@ class RedisSettings:
     others are found. Without any, swarms are kept in memory. `prefix` stands before every key.
     A command that is not answered after `timeout` seconds, or comes while `max_in_flight` are not answered,
     finds Redis away. It is dialed again after 0.1 seconds, then after longer pauses, up to `longest_pause`.
-    While it is away, `when_away` is "local": answer from what this process was told itself, which it keeps
-    for that, and tell Redis on its return who came and went; or "fail": peers are asked back after `retry_in`
-    seconds.
+    While it is away, `when_away` is "local": answer from what this process was told itself, and tell Redis on
+    its return who came and went; or "fail": peers are asked back after `retry_in` seconds.
     """
 
     servers: tuple[str, ...] = ()

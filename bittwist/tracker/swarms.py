@@ -42,13 +42,22 @@ class Swarms:
     reached, a newcomer gets the place of the oldest entry of whoever holds about the most, if that is 64
     peers at least; where nobody does, newcomers are refused. So a flood from one address, or from a few,
     takes nothing from those who are in a few torrents, neither their places nor those to come. An address
-    is an IPv4 address, or a /64 of IPv6.
+    is an IPv4 address, or a /64 of IPv6. `evicted` is told of each entry (info hash, compact address) that
+    goes for another torrent's sake.
     """
 
-    def __init__(self, now: Callable[[], float], random: Random, settings: TrackerSettings) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        random: Random,
+        settings: TrackerSettings,
+        *,
+        evicted: Callable[[bytes, bytes], None] = lambda info_hash, packed: None,
+    ) -> None:
         self._now = now
         self._random = random
         self.settings = settings
+        self._evicted = evicted
         self._swarms: dict[bytes, Swarm] = {}
         self._numbered: list[Swarm | None] = []
         self._free: list[int] = []  # numbers
@@ -263,6 +272,7 @@ class Swarms:
         peers = swarm.family(host)
         for packed in [peers.address(slot) for slot in peers.of_host(host)]:
             self._remove(swarm, peers, peers.find(packed))
+            self._evicted(swarm.info_hash, packed)
         self._retire_if_empty(swarm)
 
     def _announced(self, host: bytes, number: int) -> int:

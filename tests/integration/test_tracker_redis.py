@@ -241,6 +241,26 @@ async def test_a_full_redis_refuses_newcomers_and_lets_go(server: RedisServer) -
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_flood_from_one_address_evicts_nobody_else_from_redis(server: RedisServer) -> None:
+    """T19: an address is in so many torrents of those that announce to this process, and in no more."""
+    rules = replace(RULES, torrents_per_address=20, max_peers=400)
+    async with running(of(server)) as store:
+        store.settings = rules
+        await until(lambda: store.here)
+        torrents = [number.to_bytes(20, "big") for number in range(300)]
+        for host, torrent in enumerate(torrents[:50]):
+            await announced(store, asked(f"10.0.0.{host}", info_hash=torrent))
+        flood = [asked("10.9.9.9", port, info_hash=torrent) for torrent in torrents for port in (1, 2, 3)]
+        for request in flood:
+            await announced(store, request)
+        sizes = await scraped(store, *torrents)
+        held = {torrent: sizes[torrent].incomplete for torrent in torrents}
+        assert sum(held.values()) == 50 + 20 * 3, "the flood has the twenty it announced to last"
+        assert all(held[torrent] == 1 for torrent in torrents[:50])
+        assert all(held[torrent] == 3 for torrent in torrents[-20:])
+
+
+@pytest_twisted.ensureDeferred
 async def test_two_trackers_on_one_redis_see_each_others_peers(server: RedisServer) -> None:
     settings = of(server)
     by_path = replace(settings, servers=(server.path,))  # the one over TCP, the other over a UNIX socket

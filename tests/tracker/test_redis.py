@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import NetworkError, RemoteProtocolError, TrackerFailure
 from bittwist.testing.stores import asked
@@ -35,6 +36,7 @@ class Absent:
     def __init__(self) -> None:
         self.here = False
         self.asked: list[tuple[Script, Sequence[bytes]]] = []
+        self.torrents: list[bytes] = []  # the first key of each
         self.replies: list[Deferred[object]] = []
         self.came: Callable[[], None] = lambda: None
 
@@ -51,6 +53,7 @@ class Absent:
         if not self.here:
             raise NetworkError("redis", "is away")
         self.asked.append((script, words))
+        self.torrents.append(keys[0])
         self.replies.append(Deferred())
         return self.replies[-1]
 
@@ -59,11 +62,11 @@ ALONE = bytes.fromhex("00000000 00000001 00000000 0000 0000")
 
 
 class AwayTests(SynchronousTestCase):
-    def store(self, **settings: object) -> RedisSwarms:
+    def store(self, rules: TrackerSettings | None = None, **settings: object) -> RedisSwarms:
         self.clock = Clock()
         self.redis = Absent()
         chosen = RedisSettings(("redis:1",), **settings)  # type: ignore[arg-type]
-        store = RedisSwarms(self.clock, self.redis, chosen, TrackerSettings(), Random(SEED))
+        store = RedisSwarms(self.clock, self.redis, chosen, rules or TrackerSettings(), Random(SEED))
         store.startService()
         self.addCleanup(self.stop, store)
         return store
@@ -187,6 +190,89 @@ class AwayTests(SynchronousTestCase):
         for _ in range(200):
             self.clock.advance(30)
         self.assertEqual(self.successResultOf(store.totals()), Totals())
+
+    def told(self) -> list[tuple[str, bytes, bytes]]:
+        """Of each announce that Redis was told since: the peer, the torrent, and its role."""
+        found = [
+            (str(Address.unpack(words[0])), bytes.fromhex(key.split(b"{")[1][:40].decode())[:1], words[2])
+            for key, (script, words) in zip(self.redis.torrents, self.redis.asked)
+            if script is ANNOUNCE
+        ]
+        self.redis.asked.clear()
+        self.redis.torrents.clear()
+        replies, self.redis.replies = self.redis.replies, []
+        for reply in replies:
+            reply.callback(ALONE)
+        return found
+
+    def test_over_its_torrents_an_addresss_oldest_goes_from_redis_too(self) -> None:
+        """T19: by what this process knows of the address, beside the announce's one round trip."""
+        for settings in ({}, {"when_away": "fail"}):
+            store = self.store(TrackerSettings(torrents_per_address=2), **settings)
+            self.come()
+            store.announce(asked("10.0.0.9", info_hash=b"a" * 20))
+            for torrent in b"abca":
+                store.announce(asked("10.0.0.1", info_hash=bytes([torrent]) * 20))
+            one, leech, leaves = "10.0.0.1:6881", b"3", b"0"
+            self.assertEqual(
+                self.told(),
+                [
+                    ("10.0.0.9:6881", b"a", leech),
+                    (one, b"a", leech),
+                    (one, b"b", leech),
+                    (one, b"a", leaves),
+                    (one, b"c", leech),
+                    (one, b"b", leaves),
+                    (one, b"a", leech),
+                ],
+            )
+            self.come()
+            self.assertEqual(self.told(), [], "once")
+
+    def test_who_comes_back_after_all_is_not_taken_away_by_what_was_to_be_told(self) -> None:
+        store = self.store(TrackerSettings(torrents_per_address=1))
+        self.come()
+        for torrent in (b"a", b"b"):
+            store.announce(asked("10.0.0.1", info_hash=torrent * 20))
+        self.assertEqual([role for _, _, role in self.told()], [b"3", b"0", b"3"])
+        asking = self.redis.ask
+
+        def busy(script: Script, keys: Sequence[bytes], words: Sequence[bytes]) -> Deferred[object]:
+            if words[2] == b"0":
+                raise NetworkError("redis", "is busy")
+            return asking(script, keys, words)
+
+        self.patch(self.redis, "ask", busy)
+        store.announce(asked("10.0.0.1", info_hash=b"a" * 20))  # so that it has to leave b
+        store.announce(asked("10.0.0.1", info_hash=b"b" * 20))
+        self.patch(self.redis, "ask", asking)
+        self.clock.advance(5)
+        told = self.told()
+        self.assertEqual(told[:2], [("10.0.0.1:6881", b"a", b"3"), ("10.0.0.1:6881", b"b", b"3")])
+        self.assertEqual(told[2:], [("10.0.0.1:6881", b"a", b"0")], "and not of b")
+
+    def test_a_process_that_holds_enough_takes_newcomers_only_for_a_flood(self) -> None:
+        for limit in ({"max_peers": 100}, {"max_torrents": 100}):
+            store = self.store(TrackerSettings(**limit))  # type: ignore[arg-type]
+            self.come()
+            hashes = [number.to_bytes(20, "big") for number in range(200)]
+            for info_hash in hashes[:90]:
+                store.announce(asked("10.0.0.1", info_hash=info_hash))
+            for number, info_hash in enumerate(hashes[90:150]):
+                store.announce(asked(f"10.0.1.{number}", info_hash=info_hash))
+            told = self.told()
+            self.assertEqual({peer for peer, _, role in told if role == b"0"}, {"10.0.0.1:6881"})
+            self.assertLessEqual(len(told) - 2 * sum(role == b"0" for _, _, role in told), 100)
+            refused = 0
+            for number, info_hash in enumerate(hashes[150:]):
+                try:
+                    store.announce(asked(f"10.0.2.{number}", info_hash=info_hash))
+                except TrackerFailure as failure:
+                    self.assertIn("no room for another", failure.reason)
+                    refused += 1
+            told = self.told()
+            self.assertGreater(refused, 0, "where no address has 64 newcomers find no room")
+            self.assertEqual(sum(role == b"3" for _, _, role in told), 50 - refused)
 
     def test_sizes_are_noted_in_one_command_for_many(self) -> None:
         store = self.store()
