@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from bittwist.discovery.pex import may_name
 from bittwist.errors import BitTwistError, RemoteProtocolError, SessionError
 from bittwist.metainfo.geometry import Geometry
 from bittwist.session import metadata, presence, roster
@@ -29,6 +30,7 @@ from bittwist.wire.runs import Block, BlockData
 from bittwist.wire.ut_metadata import MetadataRequest
 
 MAX_RESTATED = 16  # bitfields of one peer, and one a second, besides those that take the place of many Haves
+INTRODUCTION = 5.0  # seconds a seed that dialed a seed has to say where it listens, before they part
 HAVE_SIZE, BITFIELD_HEAD = 9, 5  # bytes of a Have, and of a bitfield message beside its bits
 
 
@@ -105,8 +107,7 @@ class Peers:
     def wants_changed(self) -> None:
         """We want pieces, or we want none any more; after `exchange`."""
         if self._wants_nothing:
-            for talk in self:
-                self._part_if_seeds(talk)
+            self._part_from_seeds()
         else:
             self._candidates.wake(self._clock.seconds())  # seeds may be among those that were parted from
 
@@ -126,9 +127,7 @@ class Peers:
         self._presence.got(index, self._clock.seconds())
         if self._uploads is not None:
             self._uploads.came(index)
-        if self._wants_nothing:
-            for talk in self:
-                self._part_if_seeds(talk)
+        self._part_from_seeds()
 
     def superseed(self, on: bool) -> None:
         """As a seed pretend to have nothing, so that each piece is given once (BEP 16); or stop that."""
@@ -213,6 +212,7 @@ class Peers:
         self._presence.tick(now)
         for talk in self:
             talk.tick(now)
+        self._part_from_seeds()
 
     @property
     def seeds(self) -> int:
@@ -241,9 +241,20 @@ class Peers:
         """We have all that is wanted, if not all there is (BEP 21)."""
         return self._downloads is not None and self._downloads.finished
 
+    def _part_from_seeds(self) -> None:
+        if self._wants_nothing:
+            for talk in self:
+                self._part_if_seeds(talk)
+
     def _part_if_seeds(self, talk: Conversation) -> None:
-        if self._wants_nothing and talk.wants_nothing:
+        if self._wants_nothing and talk.wants_nothing and not self._about_to_introduce_itself(talk):
             talk.close(BothSeeds())
+
+    def _about_to_introduce_itself(self, talk: Conversation) -> bool:
+        """It may still say where it can be dialed: others are told of seeds that a seed parted from (BEP 11)."""
+        if self.introductions is None or talk.outgoing or not talk.extended or talk.extensions is not None:
+            return False
+        return self._clock.seconds() - talk.connected_at < INTRODUCTION
 
     def greeting(self, talk: Conversation) -> Sequence[m.Message]:
         if self._geometry is not None:
@@ -260,8 +271,9 @@ class Peers:
     def extended(self, talk: Conversation, message: m.Extended) -> None:
         now = self._clock.seconds()
         if message.identifier == EXTENDED_HANDSHAKE:
-            if talk.extensions is not None and talk.extensions.yourip is not None:
-                self._own_hosts.told(talk.extensions.yourip, by=talk.host)
+            seen_at = talk.extensions.yourip if talk.extensions is not None else None
+            if seen_at is not None and may_name(seen_at, talk.host):
+                self._own_hosts.told(seen_at, by=talk.host)
             if self.introductions is not None:
                 self.introductions.met(talk, now)
             if self.fetch is not None:

@@ -75,6 +75,11 @@ class Life(Protocol):
     def exchanging(self) -> bool: ...
     @property
     def progress(self) -> Progress: ...
+    @property
+    def finished(self) -> SessionError | None:
+        """Why nothing of it begins any more."""
+        ...
+
     def wish(self, wishes: Wishes) -> None: ...
     def hold(self) -> Callable[[], None]: ...
     def move(self) -> None: ...
@@ -192,6 +197,7 @@ class Wanted:
         return Deferred.fromCoroutine(self._rename(file, path))
 
     async def _rename(self, file: int, path: str) -> PurePosixPath:
+        self._refuse_if_finished()
         if self._busy or self.left or self._subject.state in (State.CHECKING, State.MOVING):
             raise SessionError(f"{self._subject.name}: {BUSY}")
         info, before = self.info, self.home
@@ -231,7 +237,12 @@ class Wanted:
     def move(self, folder: Path) -> Deferred[None]:
         return Deferred.fromCoroutine(self._move(folder))
 
+    def _refuse_if_finished(self) -> None:
+        if self.life.finished is not None:
+            raise SessionError(str(self.life.finished))
+
     async def _move(self, folder: Path) -> None:
+        self._refuse_if_finished()
         if self._busy:
             raise SessionError(f"{self._subject.name}: {BUSY}")
         before = self.home
@@ -242,7 +253,9 @@ class Wanted:
             return
         self._busy = True
         try:
-            if await self._around.disk.lane().submit(lambda: self._is_home(target)):
+            is_home = await self._around.disk.lane().submit(lambda: self._is_home(target))
+            self._refuse_if_finished()
+            if is_home:
                 self.home = target  # the same folder, by another way
                 await self._subject.save()
                 return

@@ -1,5 +1,7 @@
 """Every verb in every state, and ends that overlap with beginnings."""
 
+from unittest.mock import patch
+
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -7,6 +9,7 @@ from zope.interface import implementer
 from bittwist.errors import DiskFull, NoSuchTorrent, SessionError, StorageError
 from bittwist.metainfo.magnet import Magnet
 from bittwist.session import SessionSettings
+from bittwist.session.content import Content
 from bittwist.session.lifecycle import State
 from bittwist.storage.interfaces import IStorage
 from bittwist.storage.memory import MemoryStorage
@@ -158,6 +161,25 @@ class RecheckTests(SynchronousTestCase):
         self.assertEqual(swarm.data("10.0.0.2", METAINFO.info), DATA)
         swarm.quiet()
 
+    def test_asked_for_during_a_check_that_does_not_hash_it_begins_anew(self):
+        for asked_before in (False, True):
+            swarm, subject = in_state(State.CHECKING)
+            if asked_before:
+                subject.stop()
+                subject.recheck()
+                subject.start()
+            swarm.network.advance(0)
+            looked = []
+            swarm.sessions[0].observe(lambda event, looked=looked: looked.append(event.happening))
+            subject.recheck()
+            with patch.object(Content, "check", autospec=True, side_effect=Content.check) as check:
+                for _ in range(20):
+                    swarm.pool.work()
+                    swarm.network.advance(0.1)
+            self.assertEqual([call.kwargs["everything"] for call in check.call_args_list], [True])
+            self.assertIs(subject.state, State.DOWNLOADING)
+            end(swarm)
+
     def test_a_recheck_while_peers_are_served_goes_well(self):
         swarm = Swarm()
         seed = swarm.session("10.0.0.1", DATA)
@@ -209,6 +231,28 @@ class RemovalTests(SynchronousTestCase):
         self.successResultOf(complete)
         end(swarm)
 
+    def test_it_does_not_move_nor_live_on(self):
+        swarm, subject = in_state(State.DOWNLOADING)
+        removing = swarm.sessions[0].remove(subject.info_hash)
+        self.failureResultOf(subject.move("/elsewhere"), SessionError)
+        swarm.network.result_of(removing)
+        self.failureResultOf(subject.move("/elsewhere"), SessionError)
+        swarm.network.advance(5)
+        self.assertIs(subject.state, State.STOPPED)
+        end(swarm)
+
+    def test_one_that_was_refused_leaves_nothing_behind(self):
+        swarm = Swarm()
+        session = swarm.session("10.0.0.1")
+
+        def choose(_info):
+            raise SessionError("no file is like that")
+
+        for _ in range(3):
+            self.failureResultOf(session.add(METAINFO, "/nowhere", choose=choose), SessionError)
+        self.assertEqual((len(session._throttling._lanes), session._throttling._torrents), (0, {}))
+        end(swarm)
+
     def test_whoever_waits_for_it_is_told(self):
         swarm, subject = in_state(State.DOWNLOADING)
         waiting = subject.when_complete()
@@ -236,6 +280,27 @@ class MagnetTests(SynchronousTestCase):
         took = swarm.until_complete(fetching)
         self.assertLess(took, 5)
         swarm.quiet()
+
+    def test_a_choice_that_cannot_be_made_fails_the_torrent_and_a_start_fetches_it(self):
+        def no_file(_info):
+            raise SessionError("no file is like that")
+
+        def bug(_info):
+            raise ZeroDivisionError("a bug")
+
+        for choose, logged in ((no_file, 0), (bug, 1)):
+            swarm = Swarm()
+            swarm.add(swarm.session("10.0.0.1", DATA), METAINFO)
+            leech = swarm.session("10.0.0.2")
+            adding = leech.add(Magnet.parse(MAGNET), "/nowhere", choose=choose)
+            fetching = swarm.network.result_of(adding)
+            swarm.network.advance(2)
+            self.assertIs(fetching.state, State.FAILED)
+            self.assertEqual(len(swarm.network.flush_failures(ZeroDivisionError)), logged)
+            self.flushLoggedErrors(ZeroDivisionError)
+            fetching.start()
+            swarm.until_complete(fetching)
+            swarm.quiet()
 
     def test_one_that_was_stopped_and_started_again_goes_on(self):
         swarm = Swarm()

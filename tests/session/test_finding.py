@@ -2,6 +2,7 @@
 
 import gc
 from dataclasses import replace
+from ipaddress import ip_address
 
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
@@ -15,6 +16,7 @@ from bittwist.metainfo.magnet import Magnet
 from bittwist.session import SessionSettings
 from bittwist.session.finding import MAX_LOCAL
 from bittwist.session.observe import PeersFound
+from bittwist.session.peers import INTRODUCTION
 from bittwist.testing import speech
 from bittwist.testing.peer import Conduct, FakePeers
 from bittwist.testing.speech import Id
@@ -151,6 +153,29 @@ class PeerExchangeTests(FindingTestCase):
         (message,) = self.messages(leech)
         seed = Contact(Address("10.0.0.2", 6881), PexFlags.SEED | PexFlags.REACHABLE)
         self.assertEqual(message.added, (seed,))
+        self.quiet()
+
+    def test_and_of_seeds_that_have_dialed_it(self):
+        self.swarm.add(self.swarm.session("10.0.0.1", DATA), PLAIN)
+        self.network.advance(1)
+        self.swarm.add(self.swarm.session("10.0.0.2", DATA), PLAIN, ["10.0.0.1:6881"])
+        self.network.advance(1)
+        leech = self.dials_in(conduct(PLAIN), "10.0.0.8")
+        self.network.advance(GATHERING + 1)
+        (message,) = self.messages(leech)
+        self.assertEqual(message.added, (Contact(Address("10.0.0.2", 6881), PexFlags.SEED),))
+        self.quiet()
+
+    def test_a_seed_that_never_says_where_it_listens_is_parted_from_all_the_same(self):
+        seeding = self.swarm.add(self.swarm.session("10.0.0.1", DATA), PLAIN)
+        self.network.advance(1)
+        both = bytes(a | b for a, b in zip(speech.FAST, speech.EXTENDED))
+        mute = Conduct(PLAIN.info.info_hash.short, reserved=both, opening=speech.message(Id.HAVE_ALL))
+        peer = self.dials_in(mute)
+        self.assertIsNone(peer.lost)
+        self.network.advance(INTRODUCTION + 2)
+        self.assertIsNotNone(peer.lost)
+        self.assertEqual(len(seeding), 0)
         self.quiet()
 
     def test_what_a_peer_tells_is_dialed_and_counted(self):
@@ -489,6 +514,31 @@ class PriorityTests(FindingTestCase):
         torrent_ = self.swarm.add(self.swarm.session("10.0.0.1"), PLAIN)
         self.dials_in(conduct(PLAIN, hello={"yourip": bytes((10, 0, 0, 1))}))
         self.assertEqual(torrent_._around.own_hosts.towards("10.0.0.5"), "10.0.0.1")
+        self.quiet()
+
+    def test_but_not_that_we_are_where_it_cannot_see_us(self):
+        torrent_ = self.swarm.add(self.swarm.session("10.0.0.1"), PLAIN)
+        for number, host in enumerate(("8.8.8.8", "2001:db8::1", "127.0.0.1", "224.0.0.1", "0.0.0.0"), 1):
+            hello = {"yourip": ip_address(host).packed}
+            self.dials_in(conduct(PLAIN, peer_id=bytes([number]) * 20, hello=hello), f"10.0.7.{number}")
+        own_hosts = torrent_._around.own_hosts
+        seen = (own_hosts.public(4), own_hosts.public(6), own_hosts.towards("10.0.0.5"))
+        self.assertEqual(seen, (None, None, None))
+        self.quiet()
+
+    def test_the_addresses_that_a_peer_claims_to_have_are_neither_dialed_nor_passed_on(self):
+        """Whoever says `ipv4` or `ipv6` of BEP 10 may name anybody: only where it was seen counts."""
+        torrent_ = self.swarm.add(self.swarm.session("10.0.0.1"), PLAIN)
+        told = self.dials_in(conduct(PLAIN, peer_id=b"told" * 5), "10.0.0.8")
+        claims = {"ipv4": bytes((10, 0, 0, 66)), "ipv6": ip_address("2001:db8::66").packed, "p": 6881}
+        liar = self.dials_in(conduct(PLAIN, peer_id=b"liar" * 5, hello=claims), "10.0.0.9")
+        self.network.advance(GATHERING + 1)
+        liar.abort()
+        self.network.advance(INTERVAL + 40)
+        self.assertEqual(torrent_._candidates.known(), ())
+        self.assertEqual(self.network.host("10.0.0.1").dialed, [])
+        named = {contact.address for message in self.messages(told) for contact in message.added}
+        self.assertEqual(named, {Address("10.0.0.9", 6881)})
         self.quiet()
 
 

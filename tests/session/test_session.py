@@ -177,6 +177,36 @@ class StartTests(SessionCase):
             added = self.add(session)
         self.assertIsNot(added.state, State.STOPPED)
 
+    def test_one_started_by_hand_before_the_session_listens_begins_with_it(self):
+        session, opening = self.session(), Deferred()
+        added = self.add(session, start=False)
+        added.start()
+        self.assertIs(added.state, State.STOPPED)
+        listen = Network.listen
+        with patch.object(Network, "listen", lambda *asked: opening.addCallback(lambda _: listen(*asked))):
+            session.startService()
+        self.add(session, OTHER, start=False).start()
+        self.network.advance(60)
+        self.assertEqual({each.state for each in session.torrents}, {State.STOPPED})
+        self.assertEqual(self.tracker.ports, [])
+        opening.callback(None)
+        self.network.advance(5)
+        self.assertEqual({each.state for each in session.torrents}, {State.DOWNLOADING})
+        self.assertEqual(self.tracker.ports, [6881])
+        self.assertEqual([each.running for each in self.remembered()], [True, True])
+
+    def test_one_that_moves_before_the_session_listens_runs_only_then(self):
+        session = self.session()
+        added = self.add(session)
+        moving = added.move(self.state.parent / "elsewhere")
+        self.network.advance(5)
+        self.successResultOf(moving)
+        self.assertIs(added.state, State.STOPPED)
+        session.startService()
+        self.network.advance(5)
+        self.assertIs(added.state, State.DOWNLOADING)
+        self.assertEqual(self.tracker.ports, [6881])
+
     def test_without_a_port_torrents_run_and_announce_none(self):
         session = self.session()
         added = self.add(session)
@@ -185,7 +215,8 @@ class StartTests(SessionCase):
         self.network.advance(5)
         self.assertIs(added.state, State.DOWNLOADING)
         self.assertEqual(set(self.tracker.ports), {0})
-        self.failureResultOf(session.when_listening(), NetworkError)
+        refusal = self.failureResultOf(session.when_listening(), NetworkError)
+        self.assertEqual(refusal.getErrorMessage(), "0.0.0.0: in use")
 
     def test_a_bug_in_listening_is_logged_and_torrents_run(self):
         session = self.session()
@@ -218,6 +249,41 @@ class StopTests(SessionCase):
             self.network.result_of(session.stopService())
             self.failureResultOf(session.add(METAINFO, "/nowhere"), SessionError)
             self.assertEqual(session.torrents, ())
+
+    def test_nothing_of_a_stopped_session_begins_again(self):
+        session = self.session()
+        session.startService()
+        added = self.add(session)
+        self.network.advance(1)
+        self.network.result_of(session.stopService())
+        with self.assertRaises(SessionError) as caught:
+            added.start()
+        self.assertEqual(str(caught.exception), "the session is stopped")
+        added.retry()
+        self.failureResultOf(added.move(self.state.parent / "elsewhere"), SessionError)
+        self.failureResultOf(added.rename_file(0, "other"), SessionError)
+        self.network.advance(60)
+        self.assertIs(added.state, State.STOPPED)
+
+    def test_one_that_was_never_started_listens_no_more(self):
+        session = self.session()
+        waiting = session.when_listening()
+        self.network.result_of(session.stopService())
+        self.network.advance(0)
+        self.failureResultOf(waiting, NetworkError)
+
+    def test_whoever_waits_for_a_torrent_is_told(self):
+        session = self.session()
+        session.startService()
+        running, resting = self.add(session), self.add(session, OTHER, start=False)
+        self.network.advance(1)
+        waiting = [each.when_complete() for each in (running, resting)]
+        stopped = [each.when_stopped() for each in (running, resting)]
+        self.network.result_of(session.stopService())
+        self.network.advance(0)
+        for each in waiting:
+            self.failureResultOf(each, SessionError)
+        self.assertEqual([self.successResultOf(each) for each in stopped], [running, resting])
 
     def test_a_session_is_started_once(self):
         session = self.session()
@@ -284,6 +350,16 @@ class RestartTests(SessionCase):
         self.network.advance(1)
         self.assertEqual([each.metainfo.info for each in again.torrents], [METAINFO.info, OTHER.info])
         self.assertEqual({each.state for each in again.torrents}, {State.DOWNLOADING})
+
+    def test_superseeding_is_remembered_until_it_is_over(self):
+        session = self.session()
+        session.startService()
+        self.add(session).set_superseeding(True)
+        self.network.advance(1)
+        again = self.restart(session)
+        self.assertTrue(again.torrents[0].superseeding)
+        again.torrents[0].set_superseeding(False)
+        self.assertFalse(self.restart(again).torrents[0].superseeding)
 
     def test_a_second_file_of_a_torrent_does_not_keep_a_session_from_starting(self):
         session = self.session()

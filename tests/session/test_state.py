@@ -76,6 +76,10 @@ class WishesTests(SynchronousTestCase):
         for goals in (None, Goals(), Goals(ratio=0.0)):
             self.assertEqual(SavedTorrent.decode(self.saved(goals=goals).encode()).goals, goals)
 
+    def test_superseeding_comes_back(self):
+        state = replace(saved(), superseeds=True)
+        self.assertEqual(SavedTorrent.decode(state.encode()), state)
+
     def test_where_nothing_was_asked_for_nothing_is_said(self):
         for key in (b"priorities", b"names", b"left", b"goals", b"sequential", b"seeded"):
             self.assertNotIn(key, self.saved().encode())

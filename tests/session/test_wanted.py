@@ -320,6 +320,40 @@ class WantedTests(SynchronousTestCase):
         self.assertThere("a", "b/c", "b/d", "e", "empty", folder="moved")
         self.swarm.quiet()
 
+    def overtaken(self, moving):
+        self.assertTrue(moving.called)
+        moving.addErrback(lambda failure: failure.trap(SessionError))
+
+    def test_a_move_that_the_sessions_stop_overtakes_goes_on_in_the_next_one(self):
+        for overtaken_after in (0.0, 0.3, 0.6, 1.0, 1.5):
+            torrent = self.start(busy=0.5)
+            self.complete()
+            moving = torrent.move(self.swarm.folder / "moved")
+            self.swarm.network.advance(overtaken_after)
+            self.swarm.network.result_of(self.session.stopService())
+            self.swarm.network.advance(10)
+            self.overtaken(moving)
+            self.assertIs(torrent.state, State.STOPPED)
+            again = self.swarm.leech()
+            self.swarm.network.advance(5)
+            (torrent,) = again.torrents
+            self.assertIs(torrent.state, State.SEEDING)
+            self.assertEqual(len(self.swarm.there(torrent.save_path)), 5)
+            self.assertEqual(len(self.swarm.there("save")) + len(self.swarm.there("moved")), 5)
+            self.swarm.quiet()
+
+    def test_one_that_is_removed_while_it_is_about_to_move_does_not_live_on(self):
+        for overtaken_after in (0.0, 0.3, 0.6, 1.0, 1.5):
+            torrent = self.start(busy=0.5)
+            self.complete()
+            moving = torrent.move(self.swarm.folder / "moved")
+            self.swarm.network.advance(overtaken_after)
+            self.swarm.network.result_of(self.session.remove(torrent.info_hash))
+            self.swarm.network.advance(10)
+            self.overtaken(moving)
+            self.assertEqual((torrent.state, self.session.torrents), (State.STOPPED, ()))
+            self.swarm.quiet()
+
     def test_it_does_not_move_over_files_that_are_there(self):
         torrent = self.start()
         self.complete()
