@@ -75,6 +75,9 @@ class Totals:
     leeches: int = 0
 
 
+NO_CREDENTIALS = "a scrape over UDP carries none; ask over HTTP"  # BEP 41's options are an announce's
+
+
 # For who makes one with every announce.
 new_arrival = quick(Arrival)
 new_answer = quick(SwarmAnswer)

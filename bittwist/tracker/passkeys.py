@@ -1,6 +1,7 @@
 """Passkeys: who is a user of this tracker, and what each user moves.
 
-The passkey is part of the tracker's URL (/PASSKEY/announce), and so of each request and scrape.
+The passkey is part of the tracker's URL (/PASSKEY/announce), and so of each announce, and of each scrape but
+those over UDP: BEP 41 has no URL for them, so that where a passkey is required they are refused.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Callable, Sequence
 from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.accounts import User
-from bittwist.tracker.interfaces import AnnounceHook, Arrival, SwarmAnswer
+from bittwist.tracker.interfaces import NO_CREDENTIALS, AnnounceHook, Arrival, Front, SwarmAnswer
 from bittwist.tracker.limits import Rate, spend
 from bittwist.tracker.users import Users
 
+IN_THE_URL = "the tracker's URL must contain yours"
 MAX_PASSKEY = 128  # characters: what is longer is nobody's, and not hashed
 
 
@@ -48,14 +50,14 @@ class Passkeys(AnnounceHook):
             self.users.hear(user, request)
 
     def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> None:
-        user = self._admitted(arrival)
+        user = self._admitted(arrival, NO_CREDENTIALS if arrival.front is Front.UDP else IN_THE_URL)
         if user is not None and self._scrapes is not None:
             spend(self._scrapes, user.name, self._now(), "scrapes with your passkey")
 
-    def _admitted(self, arrival: Arrival) -> User | None:
+    def _admitted(self, arrival: Arrival, where: str = IN_THE_URL) -> User | None:
         if arrival.passkey is None:
             if self._required:
-                raise TrackerFailure("passkey: missing (the tracker's URL must contain yours)")
+                raise TrackerFailure(f"passkey: missing ({where})")
             return None
         user = self._user(arrival)
         if user is None:

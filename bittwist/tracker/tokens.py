@@ -19,10 +19,11 @@ from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.fields import LATEST
 from bittwist.tracker.hybrids import Hybrids
-from bittwist.tracker.interfaces import AnnounceHook, Arrival
+from bittwist.tracker.interfaces import NO_CREDENTIALS, AnnounceHook, Arrival, Front
 from bittwist.tracker.lists import HEXADECIMAL
 from bittwist.tracker.tokenkeys import Key, signatures
 
+WANTED = "this tracker wants a token"
 MAX_TOKEN = 4096  # bytes: tokens with a signature by RSA have about 800
 LEEWAY = 60.0  # seconds by which clocks may differ
 REMEMBERED = 10_000  # tokens found good, so that a client's next announce costs no signature; 1 KiB each
@@ -107,11 +108,12 @@ class Tokens(AnnounceHook):
 
     def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> None:
         if self._for_scrapes:
-            self._check(arrival.token, info_hashes)
+            why = NO_CREDENTIALS if arrival.front is Front.UDP else WANTED
+            self._check(arrival.token, info_hashes, why)
 
-    def _check(self, token: bytes | None, info_hashes: Sequence[bytes]) -> None:
+    def _check(self, token: bytes | None, info_hashes: Sequence[bytes], why: str = WANTED) -> None:
         if not token:
-            raise TrackerFailure("jwt: missing (this tracker wants a token)")
+            raise TrackerFailure(f"jwt: missing ({why})")
         claims = self._claims(token)
         now = self._wall()
         if now >= claims.expires_at + LEEWAY:
