@@ -62,6 +62,7 @@ class FileVerbs:
         """Give a file another path below the save folder; fires with the one it has, made safe.
 
         UnsafePath or StorageError if something has that name, SessionError while it is checked or moved.
+        Cancelling only stops the waiting.
         """
         return self._wanted.rename_file(file, path)
 

@@ -251,7 +251,7 @@ class Peers:
             talk.close(BothSeeds())
 
     def _about_to_introduce_itself(self, talk: Conversation) -> bool:
-        """It may still say where it can be dialed: others are told of seeds that a seed parted from (BEP 11)."""
+        """It may still say where others can dial it: they are told of seeds that we parted from (BEP 11)."""
         if self.introductions is None or talk.outgoing or not talk.extended or talk.extensions is not None:
             return False
         return self._clock.seconds() - talk.connected_at < INTRODUCTION

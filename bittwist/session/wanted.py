@@ -194,7 +194,10 @@ class Wanted:
     # Under which names, and where
 
     def rename_file(self, file: int, path: str) -> Deferred[PurePosixPath]:
-        return Deferred.fromCoroutine(self._rename(file, path))
+        """Cancelling only stops the waiting: given up half-way, a file would have an unknown name."""
+        renamed: Deferred[PurePosixPath] = Deferred()
+        Deferred.fromCoroutine(self._rename(file, path)).addCallbacks(renamed.callback, renamed.errback)
+        return renamed
 
     async def _rename(self, file: int, path: str) -> PurePosixPath:
         self._refuse_if_finished()

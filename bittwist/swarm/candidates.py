@@ -24,6 +24,7 @@ from bittwist.address import Address
 RANKS = {"manual": 0, "magnet": 0, "tracker": 1, "lsd": 1, "dht": 2, "pex": 3}
 OTHER_RANK = 2
 MAX_BANS = 3000  # hosts; the oldest are pardoned first
+MAX_OURS = 64  # addresses of our own; anybody can pretend to be us, and the oldest are dialed again
 NEVER = float("-inf")
 
 Source = tuple[str, str]  # where an address was found: the kind, such as "tracker", and which one of it
@@ -81,7 +82,7 @@ class Candidates:
         self._due: list[tuple[float, int, int, float, int, Address]] = []  # a heap of who is due; see _place
         self._tickets = 0
         self._bans: dict[str, str] = {}
-        self._ours: set[Address] = set()
+        self._ours: dict[Address, None] = {}
 
     def add(self, address: Address, source: str, now: float, detail: str = "") -> bool:
         """An address was found: whether it is new and kept. `detail` tells sources of one kind apart."""
@@ -175,7 +176,10 @@ class Candidates:
 
     def exclude(self, address: Address) -> None:
         """The address is our own."""
-        self._ours.add(address)
+        self._ours.pop(address, None)
+        self._ours[address] = None
+        if len(self._ours) > MAX_OURS:
+            del self._ours[next(iter(self._ours))]
         if address in self._known:
             self._forget(address)
 

@@ -4,6 +4,7 @@ import os
 from pathlib import PurePosixPath
 from unittest import mock
 
+from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import SessionError, StorageError, UnsafePath
@@ -253,6 +254,19 @@ class WantedTests(SynchronousTestCase):
         self.assertEqual(again.torrents[0].files()[E].path, PurePosixPath("elsewhere/new name"))
         self.assertEqual(again.torrents[0].tally.downloaded, torrent.tally.downloaded)
         self.swarm.sessions.remove(self.session)
+        self.swarm.quiet()
+
+    def test_nobody_has_to_wait_for_a_rename(self):
+        torrent = self.start(busy=0.5)
+        self.complete()
+        for moment in (0.0, 0.3, 0.6, 0.9):
+            renaming = torrent.rename_file(A, f"share/after {moment}")
+            self.swarm.network.advance(moment)
+            renaming.cancel()
+            renaming.addErrback(lambda failure: failure.trap(CancelledError))
+            self.swarm.network.advance(5)
+            self.assertEqual(torrent.files()[A].path, PurePosixPath(f"share/after {moment}"))
+            self.assertEqual(self.swarm.there()[f"share/after {moment}"], CONTENT["a"])
         self.swarm.quiet()
 
     def test_a_stopped_torrents_file_is_renamed(self):

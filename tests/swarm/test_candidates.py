@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bittwist.address import Address
-from bittwist.swarm.candidates import MAX_BANS, Candidates, CandidateSettings
+from bittwist.swarm.candidates import MAX_BANS, MAX_OURS, Candidates, CandidateSettings
 
 
 def address(number: int, port: int = 6881) -> Address:
@@ -114,6 +114,13 @@ def test_our_own_addresses_are_not_dialed() -> None:
     found.exclude(address(1))
     assert not found.add(address(1), "tracker", 0.0)
     assert dial(found, 0.0) is None
+
+
+def test_who_pretends_to_be_us_costs_no_more_than_so_much() -> None:
+    found = candidates()
+    for number in range(MAX_OURS + 1):
+        found.exclude(address(number))
+    assert found.add(address(0), "tracker", 0.0) and not found.add(address(1), "tracker", 0.0)
 
 
 def test_port_0_is_nobody() -> None:
