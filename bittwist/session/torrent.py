@@ -146,11 +146,14 @@ class Torrent(FileVerbs, LimitVerbs, PeerVerbs, SourceVerbs):
         return self.tally.uploaded - uploaded, self.tally.downloaded - downloaded
 
     def when_metadata(self) -> Deferred[Torrent]:
-        """Fires when the info dictionary is known."""
+        """Fires when the info dictionary is known; fails when the torrent is removed, or the session stops."""
         return self._metadata.wait()
 
     def when_complete(self) -> Deferred[Torrent]:
-        """Fires when all that is wanted is verified and kept; fails when the torrent fails or is removed."""
+        """Fires when all that is wanted is verified and kept.
+
+        Fails when the torrent fails or is removed, or the session stops.
+        """
         return self._complete.wait()
 
     def when_stopped(self) -> Deferred[Torrent]:
