@@ -1,12 +1,8 @@
-"""A tracker that is killed under load, and another that starts from its file."""
+"""A tracker that is killed under load, and another that starts from its file: real twistd processes."""
 
 from __future__ import annotations
 
-import os
-import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,47 +11,22 @@ from pathlib import Path
 
 from bittwist.announce.http import decode_announce_response, encode_announce_url
 from bittwist.announce.values import AnnounceRequest, AnnounceResponse
+from tests.integration.trackerprocess import RunningTracker, ended
+from tests.scale import SOAK
 
-ROOT = Path(__file__).parents[2]
-EVERY = 2.0  # seconds between snapshots
-KNOWN_FOR = 1.5 * EVERY  # as 30 seconds are to the default of 20
-LOAD = 6.0  # seconds of announces before the kill
+# In full with the interval that holds where none is set; in CI everything is ten times as quick.
+SETTINGS = '[listen]\nudp = []\n[snapshot]\nfile = "swarms.snapshot"\n' + ("" if SOAK else "every = 2.0\n")
+KNOWN_FOR = 30.0 if SOAK else 3.0  # seconds before the kill
+LOAD = 59.0 if SOAK else 5.9  # seconds of announces: to just before the third snapshot, the worst moment
 A_TORRENT = 40  # peers: fewer than a reply holds, so that all of them can be asked for
 
-PROGRAM = """
-import sys
-from pathlib import Path
-from twisted.internet import reactor
-from twisted.internet.endpoints import serverFromString
-from bittwist.app.clock import use_monotonic
-from bittwist.tracker import Tracker, TrackerSettings
-from bittwist.tracker.snapshot import SnapshotSettings
 
-use_monotonic(reactor)
-snapshot = SnapshotSettings(Path(sys.argv[1]), float(sys.argv[2]))
-tracker = Tracker(reactor, TrackerSettings(), snapshot=snapshot)
-tracker.startService()
-reactor.addSystemEventTrigger("before", "shutdown", tracker.stopService)
-listening = serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(tracker.site())
-listening.addCallback(lambda port: print(f"port {port.getHost().port}", flush=True))
-reactor.run()
-"""
+class Tracker:
+    """A running tracker, and one connection to it."""
 
-
-class Running:
-    """A process with a tracker, and one connection to it."""
-
-    def __init__(self, file: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(file), str(EVERY)],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        found = re.match(r"port (\d+)", self.process.stdout.readline())
-        assert found is not None
-        self._connection = HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+    def __init__(self, running: RunningTracker) -> None:
+        self._running = running
+        self._connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
 
     def announce(self, request: AnnounceRequest) -> AnnounceResponse:
         self._connection.request("GET", encode_announce_url("/announce", request))
@@ -68,21 +39,15 @@ class Running:
 
     def end(self, how: signal.Signals) -> int:
         self._connection.close()
-        self.process.send_signal(how)
-        return self.process.wait(timeout=20)
+        self._running.process.send_signal(how)
+        self._running.process.communicate(timeout=20)
+        return self._running.process.returncode
 
 
 @contextmanager
-def running(file: Path) -> Iterator[Running]:
-    tracker = Running(file)
-    try:
-        yield tracker
-    finally:
-        if tracker.process.poll() is None:
-            tracker.process.kill()
-            tracker.process.wait()
-        assert tracker.process.stdout is not None
-        tracker.process.stdout.close()
+def running(folder: Path) -> Iterator[Tracker]:
+    with ended(RunningTracker(folder, settings=SETTINGS)) as process:
+        yield Tracker(process)
 
 
 def info_hash(torrent: int) -> bytes:
@@ -97,32 +62,32 @@ def peer(number: int) -> AnnounceRequest:
 
 
 def test_who_was_known_before_a_kill_under_load_is_served_after_it(tmp_path: Path) -> None:
-    """Must-show 4: kill -9, restart, and at least 99 % of those known some time before are told of."""
-    file = tmp_path / "swarms"
+    """Must-show 4: kill -9, restart, and at least 99 % of those known 30 seconds before are told of."""
     known: list[tuple[float, str]] = []
-    with running(file) as tracker:
+    with running(tmp_path) as tracker:
         end = time.monotonic() + LOAD
         while (now := time.monotonic()) < end:
             request = peer(len(known))
             tracker.announce(request)
             known.append((now, f"{request.ip}:6881"))
-        assert tracker.end(signal.SIGKILL) == -signal.SIGKILL
         killed_at = time.monotonic()
-    with running(file) as tracker:
+        assert tracker.end(signal.SIGKILL) == -signal.SIGKILL
+    with running(tmp_path) as tracker:
         served: set[str] = set()
         for torrent in range(len(known) // A_TORRENT + 1):
             served |= tracker.peers(torrent)
-        old = {who for at, who in known if at < killed_at - KNOWN_FOR}
-        assert old, "there was no load"
-        assert len(old & served) >= 0.99 * len(old), f"{len(old & served)} of {len(old)}"
-        assert served <= {who for _, who in known}
+    old = {who for at, who in known if at < killed_at - KNOWN_FOR}
+    kept = len(old & served)
+    print(f"of {len(old)} known {KNOWN_FOR:g} s before, {kept} served; of {len(known)}, {len(served)}")
+    assert old, "there was no load"
+    assert kept >= 0.99 * len(old), f"{kept} of {len(old)}"
+    assert served <= {who for _, who in known}
 
 
 def test_a_stop_loses_nobody(tmp_path: Path) -> None:
-    file = tmp_path / "swarms"
-    with running(file) as tracker:
+    with running(tmp_path) as tracker:
         for number in range(A_TORRENT):
             tracker.announce(peer(number))
-        assert tracker.end(signal.SIGTERM) == 0
-    with running(file) as tracker:
+        assert tracker.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+    with running(tmp_path) as tracker:
         assert tracker.peers(0) == {f"{peer(number).ip}:6881" for number in range(A_TORRENT)}
