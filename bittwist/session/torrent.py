@@ -146,7 +146,7 @@ class Torrent(FileVerbs, LimitVerbs, PeerVerbs, SourceVerbs):
         return self.tally.uploaded - uploaded, self.tally.downloaded - downloaded
 
     def when_metadata(self) -> Deferred[Torrent]:
-        """Fires when the info dictionary is known; fails when the torrent is removed, or the session stops."""
+        """Fires when the info dictionary is known; fails when it is removed, or the session stops."""
         return self._metadata.wait()
 
     def when_complete(self) -> Deferred[Torrent]:
