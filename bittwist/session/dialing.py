@@ -10,9 +10,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bittwist.address import Address
-from bittwist.errors import BitTwistError, OwnConnection, SessionError
+from bittwist.errors import BitTwistError, NetworkError, OwnConnection, SessionError
 from bittwist.metainfo.infohash import InfoHash
-from bittwist.net.policy import Permit, allow_all
+from bittwist.net.policy import Permit, allow_all, reason_of
 from bittwist.peer.connector import Connector
 from bittwist.peer.protocol import PeerProtocol
 from bittwist.swarm.candidates import Candidates
@@ -103,7 +103,8 @@ class Dialing:
         elif failure.check(SessionError):
             self._candidates.given_up(address, now, REFUSED_FOR)
         else:
-            self._candidates.failed(address, failure.getErrorMessage(), now)
+            assert failure.value is not None
+            self._candidates.failed(address, why(failure.value), now)
             failure.trap(BitTwistError)
 
     def _is_over(self, address: Address, dial: Deferred[PeerProtocol]) -> bool:
@@ -112,3 +113,8 @@ class Dialing:
             return False
         del self._dials[address]
         return True
+
+
+def why(problem: BaseException) -> str:
+    """Why a dial or a connection ended, without the address, which is told beside it."""
+    return problem.reason if isinstance(problem, NetworkError) else reason_of(problem)

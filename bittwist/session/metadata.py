@@ -128,6 +128,11 @@ class MetadataFetch:
         self._drafts: dict[int, _Draft] = {}  # by claimed size
         self._doubted: list[tuple[str, int, bytes]] = []  # host, piece, hash: given for what was wrong
 
+    @property
+    def offers(self) -> int:
+        """How many peers say that they have it."""
+        return len(self._givers)
+
     def joined(self, peer: MetadataPeer, now: float) -> None:
         """A peer's extension handshake came."""
         told = peer.extensions

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bittwist.errors import BitTwistError, RemoteProtocolError, SessionError
 from bittwist.session.conversation import Conversation
+from bittwist.session.dialing import why
 from bittwist.session.ranks import Ranks
 from bittwist.session.settings import SessionSettings
 from bittwist.swarm.candidates import Candidates, Source
@@ -131,7 +132,7 @@ class Roster:
                 seeds = isinstance(reason, BothSeeds) and wants_nothing
                 self._candidates.parted(address, now, SEEDS_APART if seeds else AGAIN_AFTER)
             else:
-                self._candidates.lost(address, now)
+                self._candidates.lost(address, why(reason), now)
         return True
 
     def _make_room(self, talk: Conversation) -> bool:

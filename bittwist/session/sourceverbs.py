@@ -14,14 +14,21 @@ from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.metainfo.urls import tracker_urls
 from bittwist.session.finding import Finding, SourceStatus, with_tracker, without_tracker
+from bittwist.session.peers import Peers
 from bittwist.session.webseeds import WebSeeds, WebSeedStatus, with_web_seed, without_web_seed
+from bittwist.swarm.candidates import Candidates, Trouble
+
+WEB_SEED = "web_seed"  # among the names of sources
+MAX_TROUBLES = 20  # told at a time: the first few say it all
 
 
 class SourceVerbs(ABC):
     """What a Torrent has of them."""
 
     source: Metainfo | Magnet
+    _candidates: Candidates
     _finding: Finding
+    _peers: Peers
     _web_seeds: WebSeeds
 
     @abstractmethod
@@ -33,10 +40,23 @@ class SourceVerbs(ABC):
     def sources(self) -> tuple[SourceStatus, ...]:
         """Where peers and blocks come from, and how much from where."""
         seeds = (
-            SourceStatus("web seed", each.url, each.state.value, 0, each.downloaded, each.error or None)
+            SourceStatus(WEB_SEED, each.url, each.state.value, 0, each.downloaded, each.error or None)
             for each in self.web_seeds()
         )
         return (*self._finding.statuses(), *seeds)
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        """Why known peers are not met, those known longest first; and which hosts are banned."""
+        return self._candidates.troubles(MAX_TROUBLES)
+
+    def trouble(self, address: Address) -> str:
+        """Why nobody is met there; empty while that is not known, or somebody is."""
+        return self._candidates.trouble(address)
+
+    @property
+    def metadata_offers(self) -> int:
+        """How many peers say that they have the metadata, while it is not known."""
+        return self._peers.fetch.offers if self._peers.fetch is not None else 0
 
     def web_seeds(self) -> tuple[WebSeedStatus, ...]:
         """In the order they were added, those of BEP 17 behind those of BEP 19."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from heapq import heappop, heappush
+from itertools import chain, islice
 from random import Random
 
 from bittwist.address import Address
@@ -24,6 +25,7 @@ from bittwist.address import Address
 RANKS = {"manual": 0, "magnet": 0, "tracker": 1, "lsd": 1, "dht": 2, "pex": 3}
 OTHER_RANK = 2
 MAX_BANS = 3000  # hosts; the oldest are pardoned first
+MAX_REASON = 120  # characters kept of why an address failed: some repeat what a stranger sent
 MAX_OURS = 64  # addresses of our own; anybody can pretend to be us, and the oldest are dialed again
 NEVER = float("-inf")
 
@@ -42,6 +44,17 @@ class CandidateSettings:
     lasting: float = 60.0  # a connection that held so long was no failure
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nobody is met at `place`: HOST:PORT, or a host that is banned."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
 class _State(Enum):
     IDLE = auto()
     CONNECTING = auto()
@@ -58,6 +71,7 @@ class _Candidate:
     named_by: tuple[str, ...]  # kinds of sources
     state: _State = _State.IDLE
     failures: int = 0
+    reason: str = ""  # of the last failure
     dialed_at: float = NEVER
     ticket: int = 0  # of its valid place in the queue
 
@@ -132,16 +146,16 @@ class Candidates:
         candidate = self._known.get(address)
         if candidate is None or candidate.state is _State.CONNECTED:
             return
-        self._retry(address, candidate, now)
+        self._retry(address, candidate, reason, now)
 
-    def lost(self, address: Address, now: float) -> None:
+    def lost(self, address: Address, reason: str, now: float) -> None:
         """The connection is gone; one that held for long is no failure."""
         candidate = self._known.get(address)
         if candidate is None or candidate.state is not _State.CONNECTED:
             return
         if now - candidate.dialed_at >= self._settings.lasting:
             candidate.failures = 0
-        self._retry(address, candidate, now)
+        self._retry(address, candidate, reason, now)
 
     def given_up(self, address: Address, now: float, after: float) -> None:
         """We gave the dial up, for reasons of ours: no failure, and due again `after` seconds from now."""
@@ -203,6 +217,23 @@ class Candidates:
         """All addresses that are kept, in order of arrival."""
         return tuple(self._known)
 
+    def trouble(self, address: Address) -> str:
+        """Why nobody is met there, as far as is known; else empty."""
+        if address in self._ours:
+            return "it is our own address"
+        if address.host in self._bans:
+            return f"banned: {self._bans[address.host]}"
+        candidate = self._known.get(address)
+        failing = candidate is not None and candidate.failures and candidate.state is not _State.CONNECTED
+        return candidate.reason if candidate is not None and failing else ""
+
+    def troubles(self, most: int) -> tuple[Trouble, ...]:
+        """Of at most so many that are kept, in order of arrival, and then of the hosts banned last."""
+        told = ((address, self.trouble(address)) for address in self._known)
+        failing = (Trouble(str(address), reason) for address, reason in told if reason)
+        banned = (Trouble(host, f"banned: {self._bans[host]}") for host in reversed(self._bans))
+        return tuple(islice(chain(failing, banned), most))
+
     def __len__(self) -> int:
         return len(self._known)
 
@@ -211,9 +242,10 @@ class Candidates:
         if candidate is not None:
             candidate.state = state
 
-    def _retry(self, address: Address, candidate: _Candidate, now: float) -> None:
+    def _retry(self, address: Address, candidate: _Candidate, reason: str, now: float) -> None:
         settings = self._settings
         candidate.failures += 1
+        candidate.reason = reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
         candidate.state = _State.IDLE
         if candidate.failures >= settings.give_up_after:
             self._forget(address)

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bittwist.address import Address
-from bittwist.swarm.candidates import MAX_BANS, MAX_OURS, Candidates, CandidateSettings
+from bittwist.swarm.candidates import (
+    MAX_BANS,
+    MAX_OURS,
+    MAX_REASON,
+    Candidates,
+    CandidateSettings,
+    Trouble,
+)
 
 
 def address(number: int, port: int = 6881) -> Address:
@@ -71,12 +78,12 @@ def test_a_connection_that_lasted_is_no_failure_and_one_that_did_not_is() -> Non
         assert dial(found, now) == address(1)
         found.connected(address(1))
         now += 61.0
-        found.lost(address(1), now)
+        found.lost(address(1), "closed", now)
     for _ in range(1):
         now += 100.0
         assert dial(found, now) == address(1)
         found.connected(address(1))
-        found.lost(address(1), now + 1)
+        found.lost(address(1), "closed", now + 1)
     assert found.known() == ()
 
 
@@ -85,7 +92,7 @@ def test_what_is_not_known_may_fail_or_be_lost() -> None:
     found.connecting(address(1))
     found.connected(address(1))
     found.failed(address(1), "refused", 0.0)
-    found.lost(address(1), 0.0)
+    found.lost(address(1), "closed", 0.0)
     assert found.known() == ()
 
 
@@ -216,7 +223,7 @@ def test_never_too_many_never_twice_never_a_banned_one(steps: list[tuple[str, in
                 found.connected(one)
             case "failed" | "lost" if one in using:
                 found.connecting(one) if what == "failed" else found.connected(one)
-                found.failed(one, "", now) if what == "failed" else found.lost(one, now)
+                found.failed(one, "", now) if what == "failed" else found.lost(one, "", now)
                 using.discard(one)
             case "ban":
                 found.ban(one.host, "bad")
@@ -323,3 +330,65 @@ def test_the_places_of_what_was_forgotten_do_not_pile_up() -> None:
         found.add(address(number), "tracker", 0.0)
         assert found.next(0.0) is not None
         assert len(found._queue) <= 32 and len(found._due) <= 34
+
+
+def test_why_an_address_failed_is_known_until_it_is_met() -> None:
+    found = candidates()
+    for number in (1, 2, 3):
+        found.add(address(number), "tracker", 0.0)
+    assert found.troubles(9) == () and found.trouble(address(1)) == ""
+    found.failed(address(2), "connection timed out", 0.0)
+    found.failed(address(1), "connection refused", 0.0)
+    assert found.troubles(9) == (
+        Trouble("10.0.0.1:6881", "connection refused"),
+        Trouble("10.0.0.2:6881", "connection timed out"),
+    )
+    assert str(found.troubles(1)[0]) == "10.0.0.1:6881: connection refused"
+    found.connecting(address(1))
+    assert found.trouble(address(1)) == "connection refused", "it may fail again"
+    found.connected(address(1))
+    assert found.trouble(address(1)) == ""
+    found.lost(address(1), "too many bitfields", 1.0)
+    assert found.trouble(address(1)) == "too many bitfields"
+    assert found.trouble(address(9)) == ""
+
+
+def test_whom_we_parted_from_had_no_trouble() -> None:
+    found = candidates()
+    found.add(address(1), "tracker", 0.0)
+    found.failed(address(1), "connection refused", 0.0)
+    found.connected(address(1))
+    found.parted(address(1), 1.0, 3600.0)
+    assert found.troubles(9) == ()
+
+
+def test_what_strangers_say_is_not_kept_at_length() -> None:
+    found = candidates()
+    found.add(address(1), "tracker", 0.0)
+    found.failed(address(1), "x" * MAX_REASON, 0.0)
+    assert found.trouble(address(1)) == "x" * MAX_REASON
+    found.failed(address(1), "y" * (MAX_REASON + 1), 0.0)
+    assert found.trouble(address(1)) == "y" * (MAX_REASON - 1) + "…"
+
+
+def test_bans_and_our_own_address_are_reasons_too() -> None:
+    found = candidates()
+    for number in (1, 2, 3):
+        found.add(address(number), "tracker", 0.0)
+    found.ban(address(1).host, "it sent wrong data")
+    found.exclude(address(2))
+    found.failed(address(3), "connection refused", 0.0)
+    assert found.trouble(address(1)) == "banned: it sent wrong data"
+    assert found.trouble(address(2)) == "it is our own address"
+    assert [str(trouble) for trouble in found.troubles(9)] == [
+        "10.0.0.3:6881: connection refused",
+        "10.0.0.1: banned: it sent wrong data",
+    ]
+
+
+def test_no_more_troubles_are_told_than_asked_for() -> None:
+    found = candidates(max_of_host=99)
+    for port in range(1, 20):
+        found.add(address(1, port), "tracker", 0.0)
+        found.failed(address(1, port), "connection refused", 0.0)
+    assert len(found.troubles(5)) == 5
