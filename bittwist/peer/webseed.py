@@ -116,6 +116,7 @@ class WebSeed:
         self._again: IDelayedCall | None = None
         self.condition = Condition.READY
         self.error: FetchError | None = None  # the last one
+        self.error_file: int | None = None  # which file the server answered so for
         self.retry_at: float | None = None  # while waiting
 
     # What can be asked
@@ -251,10 +252,10 @@ class WebSeed:
             self._width = len(self._running)
             self._waiting.appendleft(run)
             return
-        self.error = error
+        file = tap.part.file if tap.part is not None else None
+        self.error, self.error_file = error, file if error.status is not None else None
         lost = run.wanted()
         if isinstance(error, RangeRefused):
-            file = tap.part.file if tap.part is not None else None
             lost += self._cancel_file(file) if file is not None else []
             self._taker.refused(file, error)
         elif self.condition is Condition.READY:

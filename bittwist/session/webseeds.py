@@ -28,6 +28,8 @@ from bittwist.swarm.pipeline import Pipeline
 from bittwist.swarm.rate import Rate
 from bittwist.wire.runs import Block, BlockData
 
+MAX_NAME = 100  # characters of a file's name in what is told
+
 
 class WebSeedState(Enum):
     """The value is the word shown everywhere."""
@@ -43,7 +45,8 @@ class WebSeedState(Enum):
 class WebSeedStatus:
     """One web seed: `downloaded` in payload bytes since it was added, `rate` in bytes/s.
 
-    `error` is the last one, until it works again; `retry_in` are the seconds until it is asked again.
+    `error` is the last one, until it works again, with the name of the file that it is about; `retry_in` are
+    the seconds until it is asked again.
     """
 
     url: str
@@ -159,9 +162,9 @@ class WebSeeds:
                 source.seed.pause()
             downloads.joined(source, source.has, in_rows=True)
 
-    def _out(self, known: _Known, error: BitTwistError) -> None:
+    def _out(self, known: _Known, why: str) -> None:
         known.out = WebSeedState.REFUSED
-        known.error = error.reason if isinstance(error, FetchError) else str(error)
+        known.error = why
         self._end(known)
         self._fill()
 
@@ -181,7 +184,7 @@ class Source:
         info: Info,
         downloads: Downloads,
         allowance: Allowance,
-        out: Callable[[_Known, BitTwistError], None],
+        out: Callable[[_Known, str], None],
     ) -> None:
         settings = around.settings()
         self.key = around.next_key()
@@ -231,12 +234,23 @@ class Source:
         """Nobody has to be told."""
 
     def close(self, reason: BitTwistError) -> None:
-        self._out(self._known, reason)
+        self._out(self._known, str(reason))
 
     def end(self) -> None:
         """It is asked no more."""
         self.seed.close()
         self._downloads.left(self)
+
+    @property
+    def last_error(self) -> str:
+        """Until it works again, with the file that it is about."""
+        error, file = self.seed.error, self.seed.error_file
+        if error is None:
+            return ""
+        if file is None:
+            return error.reason
+        name = "/".join((self._info.name, *self._info.files[file].path))
+        return f"{name if len(name) <= MAX_NAME else '…' + name[1 - MAX_NAME :]}: {error.reason}"
 
     # What the web seed tells
 
@@ -255,10 +269,11 @@ class Source:
             self._missing.add(file)
             for index in self._info.geometry.pieces_of_file(file):
                 self.has.discard(index)
+        why = self.last_error or error.reason
         if file is None or self.has.empty:
-            self._out(self._known, error)
+            self._out(self._known, why)
             return
-        self._known.error = error.reason
+        self._known.error = why
         self._downloads.joined(self, self.has, in_rows=True)
 
 
@@ -291,7 +306,7 @@ class _Known:
 
     def status(self, now: float) -> WebSeedStatus:
         seed = self.source.seed if self.source is not None else None
-        error = seed.error.reason if seed is not None and seed.error is not None else self.error
+        error = (self.source.last_error if self.source is not None else "") or self.error
         retry_at = seed.retry_at if seed is not None else None
         retry_in = max(0.0, retry_at - now) if retry_at is not None else None
         return WebSeedStatus(

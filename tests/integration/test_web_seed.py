@@ -186,7 +186,7 @@ async def test_what_is_no_answer_is_refused_and_peers_complete(
     server, url = ground.serve(script)
     fetching = await ground.fetch(url)
     await until(lambda: fetching.web_seeds()[0].state is WebSeedState.REFUSED)
-    assert fetching.web_seeds()[0].error == error
+    assert fetching.web_seeds()[0].error == f"data.bin: {error}"
     ground.sessions[0].add_peers(fetching, [await ground.seed()])
     await complete(fetching)
     assert len(server.asked) <= 3

@@ -14,6 +14,8 @@ from tests.session.torrents import content, torrent
 DATA = content(300_000)
 METAINFO = torrent(DATA, piece_length=32768)
 LINK = Magnet.of(METAINFO)
+FILES = [(("a",), 100_000), (("sub", "b"), 100_000), (("c",), 100_000)]
+FOLDER = torrent(DATA, piece_length=32768, name="x", files=FILES)
 
 
 class TroubleTests(SynchronousTestCase):
@@ -78,3 +80,44 @@ class TroubleTests(SynchronousTestCase):
         self.assertTrue(brought["manual"] and brought["web_seed"], brought)
         port.stopListening()
         self.swarm.quiet()
+
+
+class WebSeedTroubleTests(SynchronousTestCase):
+    """What a web seed has not is told by the file's name."""
+
+    def setUp(self):
+        self.swarm = Swarm()
+        self.leech = self.swarm.session("10.0.0.2")
+
+    def fetch(self, script=None, files=None, metainfo=FOLDER):
+        server = FileServer(files or {}, *([script] if script else []))
+        port = self.swarm.network.host("20.0.0.1").listenTCP(80, server)
+        self.addCleanup(port.stopListening)
+        fetching = self.swarm.add(self.leech, replace(metainfo, web_seeds=("http://20.0.0.1/",)))
+        self.swarm.network.advance(5)
+        (status,) = fetching.web_seeds()
+        port.stopListening()
+        self.swarm.quiet()
+        return status
+
+    def test_a_file_that_is_not_there(self):
+        here = {"/x/a": DATA[:100_000], "/x/c": DATA[200_000:]}
+        self.assertEqual(self.fetch(files=here).error, "x/sub/b: HTTP status 404")
+
+    def test_a_server_that_fails_for_now(self):
+        status = self.fetch(lambda visitor: visitor.answer(b"", 500))
+        self.assertRegex(status.error, "^x/(a|sub/b|c): HTTP status 500$")
+
+    def test_a_torrent_of_one_file(self):
+        status = self.fetch(metainfo=METAINFO)
+        self.assertEqual((status.state.value, status.error), ("refused", "data.bin: HTTP status 404"))
+
+    def test_a_server_that_says_nothing_is_no_matter_of_a_file(self):
+        status = self.fetch(lambda visitor: visitor.transport.loseConnection())
+        self.assertNotIn("x/", status.error)
+
+    def test_a_long_name_is_cut(self):
+        long = torrent(DATA, piece_length=32768, name="x" * 200)
+        error = self.fetch(metainfo=long).error
+        self.assertLess(len(error), 130)
+        self.assertRegex(error, "^…x+: HTTP status 404$")

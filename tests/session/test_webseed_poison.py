@@ -112,7 +112,7 @@ class WrongAnswersTests(PoisonCase):
         self.until_complete(fetching, limit=30)
         status = self.status(fetching)
         self.assertIs(status.state, WebSeedState.REFUSED)
-        self.assertRegex(status.error, f"^{error}$")
+        self.assertRegex(status.error, f"^(data.bin: )?{error}$")
         self.assertLessEqual(asked, 3, "once by each connection")
         self.assertEqual(len(server.asked), asked)
         self.assertTrue(all(visitor.closed for visitor in server.visitors))

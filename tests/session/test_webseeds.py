@@ -374,7 +374,7 @@ class TroubleTests(WebSeedCase):
         self.swarm.network.advance(30)
         self.assertEqual(fetching.statistics().pieces_done, 15 + 15)
         self.assertLessEqual([target for target, _ in server.asked].count("/x/b"), 3)
-        self.assertEqual(self.status(fetching).error, "HTTP status 404")
+        self.assertEqual(self.status(fetching).error, "x/b: HTTP status 404")
         self.swarm.session("10.0.0.1", DATA)
         self.swarm.add(self.swarm.sessions[-1], metainfo)
         self.leech.add_peers(fetching, ["10.0.0.1:6881"])
