@@ -10,6 +10,8 @@ from io import StringIO
 import click
 
 from bittwist import __version__
+from bittwist.app.interruption import INTERRUPTED, Interrupted, signals_interrupt
+from bittwist.app.output import named_output
 from bittwist.app.wording import printable
 from bittwist.errors import BitTwistError
 
@@ -59,15 +61,17 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code; an error of ours becomes one line on standard error."""
     try:
-        code = group.main(args=arguments, prog_name="bittwist", standalone_mode=False)
+        with signals_interrupt(), named_output():
+            code = group.main(args=arguments, prog_name="bittwist", standalone_mode=False)
     except click.ClickException as error:
         told = StringIO()
         error.show(told)
         for line in told.getvalue().splitlines():
             click.echo(printable(line), err=True)
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt, Interrupted):
+        click.echo(err=True)  # where a terminal shows ^C
+        sys.exit(INTERRUPTED)
     except BitTwistError as error:
         click.echo(printable(f"bittwist: {error}"), err=True)
         sys.exit(1)

@@ -6,14 +6,31 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from bittwist.app.clock import use_monotonic
+from bittwist.app.interruption import INTERRUPTED
 
-INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells have it
+T = TypeVar("T")
+
+
+def interruptible(work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+    """What `work` comes to; CancelledError at once when that is cancelled, whatever `work` makes of it.
+
+    Clients tell of a request that was cancelled as of one that failed, and nothing failed here.
+    """
+    working = Deferred.fromCoroutine(work)
+
+    def cancel(told: Deferred[T]) -> None:
+        told.errback(CancelledError())
+        working.cancel()
+
+    told: Deferred[T] = Deferred(cancel)
+    working.addBoth(lambda result: None if told.called else told.callback(result))
+    return told
 
 
 def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
@@ -44,15 +61,12 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
         if interrupted:
             os._exit(INTERRUPTED)
         interrupted = True
-        reactor.callFromThread(running[0].cancel)
+        reactor.callFromThread(lambda: running[0].cancel())  # in its turn: it may not have begun yet
 
-    def listen_for_signals() -> None:
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
-        begin()
-
-    reactor.callWhenRunning(listen_for_signals)
-    reactor.run()
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    reactor.callWhenRunning(begin)
+    reactor.run(installSignalHandlers=False)
     result = outcome[0] if outcome else INTERRUPTED
     if isinstance(result, Failure):
         if interrupted and result.check(CancelledError):

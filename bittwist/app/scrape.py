@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from bittwist.announce.values import ScrapeEntry
 from bittwist.app.arguments import check_torrent_file, check_tracker, magnet_or_none, scheme_of
+from bittwist.app.run import interruptible
 from bittwist.app.torrentfile import read_torrent
 from bittwist.app.wording import printable
 from bittwist.discovery.trackers import TrackerClients
@@ -55,16 +56,25 @@ async def ask(reactor: NetworkReactor, asked: Sequence[Question], as_json: bool)
     """Ask all trackers at once and print their answers in order; the exit code: 0 where one answered."""
     network = Network(reactor)
     trackers = TrackerClients(reactor, network, HttpClient(reactor, network), token_bytes)
-    answers = await gatherResults(
-        [Deferred.fromCoroutine(_answer(trackers, *question)) for question in asked]
-    )
-    await trackers.close()
+    try:
+        answers = await interruptible(_answers(trackers, asked))
+    finally:
+        await trackers.close()
     for (url, hashes), answer in zip(asked, answers, strict=True):
         if isinstance(answer, BitTwistError):
             _print_failure(url, answer, as_json)
         else:
             _print_entries(url, hashes, answer, as_json)
     return int(all(isinstance(answer, BitTwistError) for answer in answers))
+
+
+async def _answers(
+    trackers: TrackerClients, asked: Sequence[Question]
+) -> list[Mapping[bytes, ScrapeEntry] | BitTwistError]:
+    return await gatherResults(
+        [Deferred.fromCoroutine(_answer(trackers, *question)) for question in asked],
+        consumeErrors=True,  # the first is raised
+    )
 
 
 async def _answer(

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from bittwist.app.run import interruptible
 from bittwist.app.torrentfile import read_torrent
 from bittwist.errors import FetchError, MetainfoError
 from bittwist.metainfo.magnet import Magnet
@@ -16,7 +17,7 @@ from bittwist.net.policy import Network, NetworkSettings
 
 def find(reactor: Any, source: str, bind: str | None = None) -> Deferred[Metainfo | Magnet]:
     """What a FILE, URL or MAGNET names; fails with MetainfoError, StorageError or FetchError."""
-    return Deferred.fromCoroutine(_find(reactor, source, bind))
+    return interruptible(_find(reactor, source, bind))
 
 
 async def _find(reactor: Any, source: str, bind: str | None) -> Metainfo | Magnet:

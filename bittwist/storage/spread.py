@@ -33,9 +33,9 @@ def spread(
     """
     crew = _Crew(jobs, work)
     running = [Thread(target=crew.run, name=f"spread-{number}") for number in range(threads)]
-    for thread in running:
-        thread.start()
     try:
+        for thread in running:
+            thread.start()
         for thread in running:
             alive = True
             while alive:
@@ -48,7 +48,8 @@ def spread(
     finally:
         crew.stopped = True
         for thread in running:
-            thread.join()
+            if thread.is_alive():  # an interruption may have come before all were started
+                thread.join()
     if crew.error is not None:
         raise crew.error
 
