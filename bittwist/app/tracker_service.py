@@ -22,6 +22,7 @@ from bittwist.app.settings import read_settings
 from bittwist.app.tracker_config import TrackerConfig
 from bittwist.errors import ConfigError
 from bittwist.net.policy import Network
+from bittwist.net.site import SiteFront
 from bittwist.tracker import Tracker
 from bittwist.tracker.admin import Admin
 from bittwist.tracker.admin_settings import worker_endpoint
@@ -74,7 +75,8 @@ def tracker_service(
     )
     tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
-    def listen(description: str, factory: IProtocolFactory, what: str) -> None:
+    def listen(description: str, factory: SiteFront | WebSocketFront, what: str) -> None:
+        factory.noisy = False  # `_Opened` tells where it listens, in words
         listening = StreamServerEndpointService(_Opened(network, description, shared, what), factory)
         # Twisted would log that a port cannot be opened and go on; a tracker nobody reaches shall not start.
         listening._raiseSynchronously = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MAX_NUMBER = 1 << 80  # no sum of 64-bit counters in a lifetime is larger
+HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 LATEST = 1e12  # seconds: some 30,000 years; neither infinite nor "not a number" is less
 
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
 from bittwist.net.ipfilter import AddressRange, AddressRanges
+from bittwist.tracker.fields import HEXADECIMAL
 from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import AnnounceHook, Arrival
 from bittwist.tracker.watched import BrokenFile
@@ -23,8 +24,6 @@ MAX_LINE = 1000  # bytes of a line, with its comment
 MAX_ENTRIES = 5_000_000  # of a list; a million info hashes take about 90 MiB, a million ranges 8
 
 PEER_ID = 20  # bytes
-
-HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 
 T = TypeVar("T")
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from bittwist.announce.values import DEFAULT_INTERVAL
+from bittwist.tracker.fields import HEXADECIMAL
 
 SHORTEST_INTERVAL = 10  # seconds; below it a few hundred peers are a flood
 MIN_INTERVAL = 300  # seconds that a peer should wait at least, unless told otherwise
 LONGEST_INTERVAL = 86_400  # a day: clients do not wait longer
 MOST_PEERS = 1000  # in a reply: more helps nobody and makes the tracker an amplifier
+NUMWANT = 50  # peers for who names no number, as clients expect
 MISSED_ANNOUNCES = 2  # a peer that missed so many has left
 GRACE = 60  # seconds on top of them, for slow connections
 
@@ -37,7 +39,7 @@ class TrackerSettings:
     interval: int = DEFAULT_INTERVAL
     min_interval: int | None = None
     lonely_interval: int = 60
-    numwant: int = 50
+    numwant: int = NUMWANT
     max_numwant: int = (
         74  # 74 peers fill a UDP reply that no network splits (BEP 15): one rule for both forms
     )
@@ -59,7 +61,6 @@ class TrackerSettings:
         bounds = {
             "interval": (SHORTEST_INTERVAL, LONGEST_INTERVAL),
             "lonely_interval": (1, LONGEST_INTERVAL),
-            "numwant": (0, self.max_numwant),
             "max_numwant": (0, MOST_PEERS),
             "max_scrape": (1, 1000),
             "peers_per_address": (1, 65_535),
@@ -70,8 +71,12 @@ class TrackerSettings:
         for key, (least, most) in bounds.items():
             if not least <= getattr(self, key) <= most:
                 raise ValueError(key, f"must be {least} to {most}")
+        if not 0 <= self.numwant <= self.max_numwant:
+            if self.numwant == NUMWANT:  # which nobody has chosen
+                raise ValueError("max_numwant", f"must be {NUMWANT}, which numwant is, or more")
+            raise ValueError("numwant", f"must be 0 to {self.max_numwant}, which max_numwant is")
         if not 1 <= self.least_interval <= self.interval:
-            raise ValueError("min_interval", f"must be 1 to {self.interval}, the interval")
+            raise ValueError("min_interval", f"must be 1 to {self.interval}, which interval is")
         if not 0 <= self.jitter <= 1:
             raise ValueError("jitter", "must be 0 to 1")
         for key, read in (("trust_ip_from", self.trusted_networks), ("hybrids", self.one_swarm)):
@@ -98,7 +103,8 @@ class TrackerSettings:
         found: dict[bytes, bytes] = {}
         for pair in self.hybrids:
             v1, colon, v2 = pair.partition(":")
-            if not colon or len(v1) != 40 or len(v2) not in (40, 64):
+            digits = set(v1 + v2) <= HEXADECIMAL
+            if not colon or not digits or len(v1) != 40 or len(v2) not in (40, 64):
                 raise ValueError(f"{pair!r} is not V1:V2, of 40 and 64 (or 40) hexadecimal digits")
             found[bytes.fromhex(v2)[:20]] = bytes.fromhex(v1)
         return found

@@ -17,10 +17,9 @@ from urllib.parse import unquote_to_bytes
 
 from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
-from bittwist.tracker.fields import LATEST
+from bittwist.tracker.fields import HEXADECIMAL, LATEST
 from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import NO_CREDENTIALS, AnnounceHook, Arrival, Front
-from bittwist.tracker.lists import HEXADECIMAL
 from bittwist.tracker.tokenkeys import Key, signatures
 
 WANTED = "this tracker wants a token"

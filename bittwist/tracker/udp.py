@@ -96,6 +96,8 @@ class UdpSettings:
 class UdpAnswers(Datagrams):
     """The tracker's end of one UDP port, of either family."""
 
+    noisy = False  # the service tells where it is asked, in words
+
     def __init__(self, tracker: Tracked, ids: ConnectionIds, settings: UdpSettings = UdpSettings()) -> None:
         super().__init__(settings.batch)
         self.connects = 0

@@ -83,7 +83,9 @@ class WatchedFile(Generic[T]):
 
     def _broken(self, failure: Failure) -> None:
         failure.trap(StorageError, BrokenFile)
-        reason = failure.getErrorMessage()
+        error = failure.value
+        reason = error.reason if isinstance(error, StorageError) else failure.getErrorMessage()
         if reason != self._told:
             self._told = reason
-            _log.error("{file} is not used as it is now: {reason}", file=str(self._path), reason=reason)
+            told = "{file} cannot be used, and what was read before stays: {reason}"
+            _log.error(told, file=str(self._path), reason=reason)

@@ -10,7 +10,7 @@ from threading import Thread
 from typing import cast
 from unittest import mock
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -274,6 +274,7 @@ class LedgerFileTests(Case):
             st.integers(0, 2), st.sampled_from(["add", "look", "rewrite", "restart"]), st.sampled_from("abc")
         )
 
+        @settings(deadline=None)  # it waits for the disk
         @given(st.lists(step, max_size=30))
         def tried(steps: list[tuple[int, str, str]]) -> None:
             self.path.unlink(missing_ok=True)

@@ -457,12 +457,21 @@ class ServiceTests(TrackerTestCase):
             "min_interval": 1801,
             "lonely_interval": 0,
             "numwant": 75,
+            "max_numwant": 40,
             "trust_ip_from": ("x",),
         }
         for key, value in bad.items():
             with self.assertRaises(ValueError) as caught:
                 TrackerSettings(**{key: value})  # type: ignore[arg-type]
             self.assertEqual(caught.exception.args[0], key)
+        with self.assertRaises(ValueError) as caught:
+            TrackerSettings(numwant=30, max_numwant=20)
+        self.assertEqual(caught.exception.args[0], "numwant")
+        for pair in (f"{'1' * 40}:{'z' * 64}", "aa:bb", "1" * 40):
+            with self.assertRaises(ValueError) as caught:
+                TrackerSettings(hybrids=(pair,))
+            self.assertEqual(caught.exception.args[0], "hybrids")
+            self.assertIn(repr(pair), caught.exception.args[1])
 
     def test_the_least_interval_follows_a_shorter_interval_unless_it_is_given(self) -> None:
         self.assertEqual(TrackerSettings().least_interval, 300)
@@ -474,7 +483,7 @@ class ServiceTests(TrackerTestCase):
         self.assertEqual((response.interval, response.min_interval), (120, 120))
         with self.assertRaises(ValueError) as caught:
             TrackerSettings(interval=120, min_interval=300)
-        self.assertEqual(caught.exception.args, ("min_interval", "must be 1 to 120, the interval"))
+        self.assertEqual(caught.exception.args, ("min_interval", "must be 1 to 120, which interval is"))
 
 
 class HostileTests(TrackerTestCase):
