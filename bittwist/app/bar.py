@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from bittwist.address import Address
-from bittwist.app.report import ignored_news, partners, peer_news, source_news, tracker_news
+from bittwist.app.report import as_sentence, ignored_news, partners, peer_news, source_news, tracker_news
 from bittwist.app.wording import duration, printable, size
 from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
+from bittwist.swarm.candidates import Trouble
 
 NAME = 30  # columns of a name at most, so that the rest stays in its place
 FAIR_NAME = 16  # columns of a name before a bar is worth its place
@@ -64,8 +67,11 @@ class BarReport:
     def unreachable(self, peer: str, why: str) -> None:
         self._say(peer_news(peer, why), "yellow")
 
-    def alone(self, why: str) -> None:
+    def alone(self, why: str, troubles: Sequence[Trouble]) -> None:
         self._say(f"No peers yet: {why}", "yellow")
+
+    def no_metadata(self, why: str, peers: int, offers: int) -> None:
+        self._say(as_sentence(why), "yellow")
 
     def complete(self, path: str) -> None:
         self._say(f"Complete: {path}", "green")

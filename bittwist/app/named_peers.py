@@ -1,28 +1,67 @@
-"""The peers that `--peer` names, looked up: one that is not found is told of, not only logged."""
+"""The peers that `--peer` and a magnet link name: who is not found, or not met, is told of by that name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from bittwist.address import Address, split_host_port
 from bittwist.errors import NetworkError
 from bittwist.net.policy import Network
-from bittwist.session import Torrent
 
 
-def dial(network: Network, torrent: Torrent, peers: Iterable[str], told: Callable[[str, str], None]) -> None:
-    """Have the torrent dial each HOST:PORT; `told` hears of those whose host is not found, and why."""
-    for peer in peers:
-        host, port = split_host_port(peer)
+class Dialed(Protocol):
+    """What is asked of a torrent, and for it."""
 
-        def found(hosts: tuple[str, ...], port: int = port) -> None:
-            torrent.add_peers([Address(host, port) for host in hosts])
+    def add_peers(self, addresses: Iterable[Address], source: str = ...) -> None: ...
+    def trouble(self, address: Address) -> str: ...
 
-        def not_found(failure: Failure, peer: str = peer) -> None:
-            failure.trap(NetworkError)
-            assert isinstance(failure.value, NetworkError), "it was trapped"
-            told(peer, failure.value.reason)
 
-        network.resolve(host).addCallback(found).addErrback(not_found)
+class NamedPeers:
+    """Owns the look-ups of their names, and what was told of each."""
+
+    def __init__(self, told: Callable[[str, str], None]) -> None:
+        """`told` hears HOST:PORT, as it was named, and why nobody is met there."""
+        self._told = told
+        self._addresses: dict[str, tuple[Address, ...]] = {}
+        self._why: dict[str, str] = {}  # as told last
+        self._looking_up: set[Deferred[None]] = set()
+        self._stopped = False
+
+    def dial(self, network: Network, torrent: Dialed, peers: Iterable[str], source: str = "manual") -> None:
+        """Have the torrent dial each HOST:PORT, named by that kind of source."""
+        for peer in peers:
+            host, port = split_host_port(peer)
+
+            def found(hosts: tuple[str, ...], peer: str = peer, port: int = port) -> None:
+                self._addresses[peer] = tuple(Address(host, port) for host in hosts)
+                torrent.add_peers(self._addresses[peer], source)
+
+            def not_found(failure: Failure, peer: str = peer) -> None:
+                failure.trap(NetworkError)
+                assert isinstance(failure.value, NetworkError), "it was trapped"
+                if not self._stopped:
+                    self._told(peer, failure.value.reason)
+
+            looking_up = network.resolve(host).addCallback(found).addErrback(not_found)
+            if not looking_up.called:
+                self._looking_up.add(looking_up)
+                looking_up.addCallback(lambda _, over: self._looking_up.discard(over), looking_up)
+
+    def look(self, torrent: Dialed) -> None:
+        """Tell of those that cannot be met at any address of theirs, each reason once."""
+        for peer, addresses in self._addresses.items():
+            reasons = [torrent.trouble(address) for address in addresses]
+            why = "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
+            if why and why != self._why.get(peer):
+                self._why[peer] = why
+                self._told(peer, why)
+
+    def stop(self) -> None:
+        """Look up no more."""
+        self._stopped = True
+        for looking_up in tuple(self._looking_up):
+            looking_up.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Protocol
 
 import click
@@ -13,9 +14,10 @@ from bittwist.app.wording import count, duration, printable, size, without_secre
 from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
+from bittwist.session.sourceverbs import WEB_SEED
 from bittwist.session.statistics import TorrentStatistics
+from bittwist.swarm.candidates import Trouble
 
-WEB_SEED = "web_seed"  # among the names of sources
 SOURCES = {  # what people read for the names of sources
     "tracker": "tracker",
     "pex": "peer exchange",
@@ -39,7 +41,8 @@ class Report(Protocol):
     def source(self, source: SourceStatus) -> None: ...
     def ignored(self, part: Ignored) -> None: ...
     def unreachable(self, peer: str, why: str) -> None: ...
-    def alone(self, why: str) -> None: ...
+    def alone(self, why: str, troubles: Sequence[Trouble]) -> None: ...
+    def no_metadata(self, why: str, peers: int, offers: int) -> None: ...
     def complete(self, path: str) -> None: ...
     def failed(self, reason: str) -> None: ...
     def close(self) -> None: ...
@@ -103,8 +106,12 @@ class JsonReport:
     def unreachable(self, peer: str, why: str) -> None:
         self._print(event="peer", peer=peer, error=why)
 
-    def alone(self, why: str) -> None:
-        self._print(event="no_peers", reason=why)
+    def alone(self, why: str, troubles: Sequence[Trouble]) -> None:
+        failing = [{"peer": trouble.place, "error": trouble.reason} for trouble in troubles]
+        self._print(event="no_peers", reason=why, failing=failing)
+
+    def no_metadata(self, why: str, peers: int, offers: int) -> None:
+        self._print(event="no_metadata", reason=why, peers=peers, offering=offers)
 
     def complete(self, path: str) -> None:
         self._print(event="complete", path=path)
@@ -149,8 +156,11 @@ class PlainReport:
     def unreachable(self, peer: str, why: str) -> None:
         self._say(peer_news(peer, why))
 
-    def alone(self, why: str) -> None:
+    def alone(self, why: str, troubles: Sequence[Trouble]) -> None:
         self._say(f"No peers yet: {why}")
+
+    def no_metadata(self, why: str, peers: int, offers: int) -> None:
+        self._say(as_sentence(why))
 
     def complete(self, path: str) -> None:
         self._say(f"Complete: {path}")
@@ -199,6 +209,11 @@ def source_news(source: SourceStatus) -> str:
     if source.error is not None and source.name == WEB_SEED:  # of trackers that is told apart
         what.append(source.error)
     return f"From {where}: {', '.join(what) or 'nothing yet'}"
+
+
+def as_sentence(reason: str) -> str:
+    """A reason that stands alone on a line."""
+    return reason[:1].upper() + reason[1:]
 
 
 def ignored_news(part: Ignored) -> str:

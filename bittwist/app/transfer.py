@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
 
 from bittwist.app.choices import Choices
 from bittwist.app.giving import checked, seeding_session, whole
-from bittwist.app.named_peers import dial
+from bittwist.app.named_peers import NamedPeers
 from bittwist.app.port import Port, opened
 from bittwist.app.report import Report
 from bittwist.app.sources import find
+from bittwist.app.torrentfile import naming
 from bittwist.app.watch import Watch
 from bittwist.errors import BitTwistError, MetainfoError, SessionError, StorageError
 from bittwist.metainfo.files import safe_paths
@@ -32,7 +34,7 @@ from bittwist.storage.locate import locate
 from bittwist.storage.store import NOT_OURS
 
 STOPPING = "Stopping: trackers are told (Ctrl-C again ends it at once)"
-LOOK_EVERY = 0.5  # seconds between progress reports
+LOOK_EVERY = 0.48  # seconds between progress reports: twice a second, though each comes a little late
 STATE_FOLDER = ".bittwist"  # in the download folder, until the download is complete
 
 
@@ -63,10 +65,13 @@ async def download(
     """Fetch into `folder`, then seed until the goal, if there is one; the exit code."""
     try:
         check_writable(folder)
-        wanted = tradable(await find(reactor, source, port.bind))
+        wanted = await find(reactor, source, port.bind)
         if isinstance(wanted, Metainfo):
+            check_tradable(wanted, source)
             check_choice(choices, wanted, report)
         else:
+            if wanted.info_hash.v1 is None:
+                raise MetainfoError(ONLY_V2_LINK)
             for part in wanted.ignored:
                 report.ignored(part)
     except BitTwistError as error:
@@ -76,8 +81,7 @@ async def download(
     settings = choices.settings(port.settings(folder / STATE_FOLDER))
     session = Session(reactor, settings, restore=False)
 
-    async def transfer(torrent: Torrent) -> None:
-        watch = Watch(report)
+    async def transfer(torrent: Torrent, watch: Watch) -> None:
         try:
             await completion(reactor, torrent, watch)
         except SessionError as error:
@@ -107,7 +111,6 @@ async def seed(
 ) -> int:
     """Seed the files at `path`, or in it, until cancelled; the exit code."""
     try:
-        tradable(metainfo)
         located = locate(metainfo.info, path)
         whole(metainfo.info, located)
     except BitTwistError as error:
@@ -116,11 +119,11 @@ async def seed(
         return 1
     session = seeding_session(reactor, choices.settings(port.settings()), located)
 
-    async def transfer(torrent: Torrent) -> None:
+    async def transfer(torrent: Torrent, watch: Watch) -> None:
         torrent.set_superseeding(choices.superseed)
         await checked(reactor, torrent, path)
         report.complete(str(path))
-        await seeding(reactor, torrent, Goal(), Watch(report))
+        await seeding(reactor, torrent, Goal(), watch)
 
     return await _with(reactor, session, metainfo, located.root, peers, choices, True, report, transfer)
 
@@ -134,9 +137,14 @@ async def _with(
     choices: Choices,
     force: bool,
     report: Report,
-    transfer: Callable[[Torrent], Coroutine[Deferred[Any], Any, None]],
+    transfer: Callable[[Torrent, Watch], Coroutine[Deferred[Any], Any, None]],
 ) -> int:
     """Start the session, add the torrent, do the transfer and stop the session, whatever happens."""
+    named = NamedPeers(report.unreachable)
+    linked: tuple[str, ...] = ()
+    if isinstance(source, Magnet):
+        # Dialed from here as those of --peer are: the session would only log which of them are not found.
+        linked, source = source.peers, replace(source, peers=())
     session.startService()
     try:
         report.listening(await opened(session))
@@ -145,8 +153,10 @@ async def _with(
         )
         if choices.sequential:
             torrent.set_sequential(True)
-        dial(Network(reactor, session.settings.network), torrent, peers, report.unreachable)
-        await transfer(torrent)
+        network = Network(reactor, session.settings.network)
+        named.dial(network, torrent, linked, "magnet")
+        named.dial(network, torrent, peers)
+        await transfer(torrent, Watch(report, named))
         return 0
     except CancelledError:
         report.say(STOPPING)
@@ -155,32 +165,53 @@ async def _with(
         report.failed(str(error))
         return 1
     finally:
-        report.close()
-        await session.stopService()
+        named.stop()
+        try:
+            report.close()
+        finally:
+            await session.stopService()
 
 
 async def completion(reactor: Any, torrent: Torrent, watch: Watch) -> None:
     """Report until the torrent is complete; SessionError, with the reason, when it fails."""
+    complete = torrent.when_complete()
+
+    def broke(failure: Failure) -> Failure:
+        complete.cancel()
+        return failure
+
     looking = LoopingCall(lambda: watch.look(torrent, reactor.seconds()))
     looking.clock = reactor
-    stopped = looking.start(LOOK_EVERY)
+    stopped = looking.start(LOOK_EVERY).addErrback(broke)
     try:
-        await torrent.when_complete()
+        await complete
     except SessionError as error:
         raise SessionError(torrent.reason or str(error)) from error
     finally:
-        looking.stop()
-        await stopped
+        if looking.running:
+            looking.stop()
+        await stopped  # raises what the report did, if that is why
 
 
 async def seeding(reactor: Any, torrent: Torrent, goal: Goal, watch: Watch) -> None:
     """Report what is given until the goal is reached; SessionError when the torrent fails."""
     began = reactor.seconds()
-    while not goal.reached(torrent, reactor.seconds() - began):
+
+    def look() -> None:
+        if goal.reached(torrent, reactor.seconds() - began):
+            looking.stop()
+            return
         if torrent.state is State.FAILED:
             raise SessionError(torrent.reason)
         watch.look(torrent, reactor.seconds())
-        await deferLater(reactor, LOOK_EVERY)
+
+    looking = LoopingCall(look)
+    looking.clock = reactor
+    try:
+        await looking.start(LOOK_EVERY)
+    finally:
+        if looking.running:
+            looking.stop()
 
 
 def root(torrent: Torrent) -> str:
@@ -191,13 +222,12 @@ def root(torrent: Torrent) -> str:
     return safe_paths(metainfo.info)[0].parts[0]
 
 
-def tradable(source: Metainfo | Magnet) -> Metainfo | Magnet:
-    """The source; MetainfoError where it can be told already that it cannot be traded."""
-    if isinstance(source, Metainfo) and not source.info.is_v1:
-        raise MetainfoError(ONLY_V2)
-    if isinstance(source, Magnet) and source.info_hash.v1 is None:
-        raise MetainfoError(ONLY_V2_LINK)
-    return source
+def check_tradable(metainfo: Metainfo, source: str) -> None:
+    """MetainfoError, naming the source, where it can be told already that it cannot be traded."""
+    with naming(source):
+        if not metainfo.info.is_v1:
+            raise MetainfoError(ONLY_V2)
+        safe_paths(metainfo.info)
 
 
 def check_choice(choices: Choices, metainfo: Metainfo, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bittwist.address import Address
@@ -11,6 +12,7 @@ from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
+from bittwist.swarm.candidates import Trouble
 
 
 def statistics(state: State = State.DOWNLOADING, **changed: object) -> TorrentStatistics:
@@ -59,8 +61,11 @@ class Told:
     def unreachable(self, peer: str, why: str) -> None:
         self.lines.append(("unreachable", peer, why))
 
-    def alone(self, why: str) -> None:
-        self.lines.append(("alone", why))
+    def alone(self, why: str, troubles: Sequence[Trouble]) -> None:
+        self.lines.append(("alone", why, *map(str, troubles)))
+
+    def no_metadata(self, why: str, peers: int, offers: int) -> None:
+        self.lines.append(("no metadata", why, peers, offers))
 
     def complete(self, path: str) -> None:
         self.lines.append(("complete", path))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from bittwist.address import Address
 from bittwist.app.alone import why_alone
 from bittwist.app.bar import BarReport, line
 from bittwist.app.report import JsonReport, PlainReport, Report, sentence
@@ -23,7 +24,7 @@ from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
 from bittwist.session.statistics import TorrentStatistics
-from bittwist.session.webseeds import WebSeedState, WebSeedStatus
+from bittwist.swarm.candidates import Trouble
 from tests.app.reports import Told, statistics, status
 
 LONG = "A film with a name that is far too long for a line.mkv"
@@ -86,7 +87,8 @@ class ReportTests(TestCase):
     def told(self, report: Report) -> None:
         report.tracker("http://me:secret@t/announce?passkey=abc", "connection refused")
         report.tracker("http://t/announce", None)
-        report.alone("no tracker answers")
+        report.alone("no tracker answers", (Trouble("10.0.0.1:9", "connection refused"),))
+        report.no_metadata("none of 2 peers has the metadata yet", 2, 0)
         report.ignored(Ignored("so", "a\x1b[2Jb", "no number"))
         report.unreachable("nobody:1", "no such name")
         report.complete("/tmp/a\x1b[2Jb")
@@ -101,6 +103,7 @@ class ReportTests(TestCase):
                 "Tracker http://t/announce: connection refused",
                 "Tracker http://t/announce: it answers now",
                 "No peers yet: no tracker answers",
+                "None of 2 peers has the metadata yet",
                 "Ignored in the link: so=a\ufffd[2Jb: no number",
                 "Peer nobody:1: no such name",
                 "Complete: /tmp/a\ufffd[2Jb",
@@ -126,12 +129,21 @@ class ReportTests(TestCase):
         url = "http://me:secret@t/announce?passkey=abc"
         self.assertEqual(told[0], {"event": "tracker", "url": url, "error": "connection refused"})
         self.assertEqual(told[1], {"event": "tracker", "url": "http://t/announce", "error": None})
-        self.assertEqual(told[2], {"event": "no_peers", "reason": "no tracker answers"})
         self.assertEqual(
-            told[3], {"event": "ignored", "parameter": "so", "value": "a\x1b[2Jb", "reason": "no number"}
+            told[2],
+            {
+                "event": "no_peers",
+                "reason": "no tracker answers",
+                "failing": [{"peer": "10.0.0.1:9", "error": "connection refused"}],
+            },
         )
-        self.assertEqual(told[4], {"event": "peer", "peer": "nobody:1", "error": "no such name"})
-        self.assertEqual([each["event"] for each in told[5:]], ["complete", "failed"])
+        why = "none of 2 peers has the metadata yet"
+        self.assertEqual(told[3], {"event": "no_metadata", "reason": why, "peers": 2, "offering": 0})
+        self.assertEqual(
+            told[4], {"event": "ignored", "parameter": "so", "value": "a\x1b[2Jb", "reason": "no number"}
+        )
+        self.assertEqual(told[5], {"event": "peer", "peer": "nobody:1", "error": "no such name"})
+        self.assertEqual([each["event"] for each in told[6:]], ["complete", "failed"])
 
 
 @dataclass
@@ -141,7 +153,8 @@ class Torrent:
     now: TorrentStatistics
     announced: tuple[TrackerStatus, ...] = ()
     found: tuple[SourceStatus, ...] = ()
-    web: tuple[WebSeedStatus, ...] = ()
+    failing: tuple[Trouble, ...] = ()
+    metadata_offers: int = 0
 
     def statistics(self) -> TorrentStatistics:
         return self.now
@@ -152,8 +165,15 @@ class Torrent:
     def sources(self) -> tuple[SourceStatus, ...]:
         return self.found
 
-    def web_seeds(self) -> tuple[WebSeedStatus, ...]:
-        return self.web
+    def troubles(self) -> tuple[Trouble, ...]:
+        return self.failing
+
+    def trouble(self, address: Address) -> str:
+        return next((each.reason for each in self.failing if each.place == str(address)), "")
+
+
+def web(state: str, downloaded: int = 0, error: str | None = None, url: str = "http://w/") -> SourceStatus:
+    return SourceStatus("web_seed", url, state, 0, downloaded, error)
 
 
 class WatchTests(TestCase):
@@ -235,20 +255,17 @@ class WatchTests(TestCase):
         self.assertEqual(told, [[], [("source", "incoming", "", 0, 16384)], []])
 
     def test_a_web_seed_is_a_source_from_its_first_request_on(self) -> None:
-        def web(state: WebSeedState, downloaded: int = 0, error: str = "") -> WebSeedStatus:
-            return WebSeedStatus("http://w/", state, downloaded, 0.0, error, None)
-
         told = []
         self.torrent.now = statistics(peers=1)
         for each in (
-            web(WebSeedState.IDLE),
-            web(WebSeedState.WORKING),
-            web(WebSeedState.WORKING, 5),
-            web(WebSeedState.WAITING, 5, "connection refused"),
-            web(WebSeedState.WAITING, 5, "connection refused"),
-            web(WebSeedState.WORKING, 9),
+            web("idle"),
+            web("working"),
+            web("working", 5),
+            web("waiting", 5, "connection refused"),
+            web("waiting", 5, "connection refused"),
+            web("working", 9),
         ):
-            self.torrent.web = (each,)
+            self.torrent.found = (each,)
             told.append(self.look())
         self.watch.brought(self.torrent)
         self.assertEqual(
@@ -263,6 +280,23 @@ class WatchTests(TestCase):
                 [("source", "web_seed", "http://w/", 0, 9)],
             ],
         )
+
+    def test_a_web_seed_that_misses_many_files_is_told_of_ever_more_seldom(self) -> None:
+        told = []
+        self.torrent.now = statistics(peers=1)
+        for second in range(1000):
+            self.torrent.found = (web("working", 0, f"x/{second}: HTTP status 404"),)
+            told += [second for _ in self.look(float(second))]
+        self.assertEqual(told[:4], [0, 5, 15, 35])
+        self.assertLess(len(told), 12)
+
+    def test_every_web_seed_that_fails_is_told_of_once(self) -> None:
+        self.torrent.now = statistics(peers=1)
+        self.torrent.found = tuple(
+            web("waiting", 0, "connection refused", f"http://{host}/") for host in "abc"
+        )
+        told = [line for now in range(1000) for line in self.look(float(now))]
+        self.assertEqual([line[2] for line in told], ["http://a/", "http://b/", "http://c/"])
 
     def test_a_source_is_told_when_it_finds_somebody_and_what_it_brought_at_the_end(self) -> None:
         def pex(found: int, downloaded: int) -> SourceStatus:
@@ -284,14 +318,48 @@ class WatchTests(TestCase):
             ],
         )
 
-    def test_a_web_seed_that_fails_is_a_reason_too(self) -> None:
-        self.torrent.web = (
-            WebSeedStatus("http://w/", WebSeedState.WAITING, 0, 0.0, "connection refused", 9.0),
+    def test_web_seeds_that_fail_are_a_reason_too_without_their_secrets(self) -> None:
+        self.torrent.found = (
+            web("waiting", 0, "connection refused", "http://me:secret@w/?key=secret"),
+            web("refused", 0, "x/a: HTTP status 404", "http://v/"),
+            web("idle", 0, None, "http://u/"),
         )
         self.look(100.0)
         ((kind, why),) = self.look(100.0 + ALONE_FOR)
         self.assertEqual(kind, "alone")
-        self.assertIn("web seeds fail: connection refused", str(why))
+        told = "; web seeds fail: http://w/: connection refused; http://v/: x/a: HTTP status 404"
+        self.assertTrue(str(why).endswith(told), why)
+
+    def test_peers_without_metadata_are_counted_after_five_seconds_with_the_first(self) -> None:
+        none = "none of 2 peers has the metadata yet"
+        told = []
+        for now, peers, offers in (
+            (0.0, 0, 0),
+            (3.0, 2, 0),
+            (3.0 + ALONE_FOR - 0.5, 2, 0),
+            (3.0 + ALONE_FOR, 2, 0),
+            (600.0, 2, 0),
+            (700.0, 2, 1),
+        ):
+            self.torrent.now = statistics(State.METADATA, peers=peers, known_peers=2)
+            self.torrent.metadata_offers = offers
+            told.append(self.look(now))
+        some = "1 of 2 peers offers the metadata, which has not come yet"
+        self.assertEqual(told, [[], [], [], [("no metadata", none, 2, 0)], [], [("no metadata", some, 2, 1)]])
+
+    def test_peers_without_metadata_that_come_and_go_are_told_of_all_the_same(self) -> None:
+        told = []
+        for second in range(60):
+            self.torrent.now = statistics(State.METADATA, peers=second % 2, known_peers=1)
+            told += self.look(float(second))
+        self.assertEqual(told, [("no metadata", "the only peer has no metadata yet", 1, 0)])
+
+    def test_how_many_peers_lack_metadata_is_told_ever_more_seldom(self) -> None:
+        told = []
+        for second in range(1000):
+            self.torrent.now = statistics(State.METADATA, peers=second + 1, known_peers=1)
+            told += self.look(float(second))
+        self.assertLess(len(told), 12)
 
     def test_of_a_selection_the_part_that_is_wanted_is_shown(self) -> None:
         now = statistics(total=1 << 30, done=1 << 28, skipped=1 << 29)
@@ -310,6 +378,34 @@ class WatchTests(TestCase):
         self.assertEqual(self.look(200.0), [])
         self.torrent.now = statistics(State.METADATA, peers=0, known_peers=3)
         self.assertEqual(self.look(201.0), [("alone", "none of the 3 that are known has answered")])
+
+    def test_why_known_peers_are_not_met_is_told(self) -> None:
+        refused, late = Trouble("127.0.0.1:9", "connection refused"), Trouble("10.0.0.1:6881", "timed out")
+        banned = Trouble("10.0.0.2", "banned: it sent wrong data")
+        cases: list[tuple[int, tuple[Trouble, ...], str]] = [
+            (1, (refused,), "127.0.0.1:9: connection refused"),
+            (1, (refused, banned), "127.0.0.1:9: connection refused; 10.0.0.2: banned: it sent wrong data"),
+            (2, (refused,), "none of the 2 that are known is of use: 127.0.0.1:9: connection refused"),
+            (
+                7,
+                (refused, late, refused, refused),
+                "none of the 7 that are known is of use: 127.0.0.1:9: connection refused; "
+                "10.0.0.1:6881: timed out; 127.0.0.1:9: connection refused; and others",
+            ),
+            (
+                0,
+                (banned,),
+                "nobody else is asked (--peer HOST:PORT dials a peer); 10.0.0.2: banned: it sent wrong data",
+            ),
+        ]
+        for known, troubles, why in cases:
+            self.assertTrue(
+                why_alone(known, (), (), troubles).endswith(why), why_alone(known, (), (), troubles)
+            )
+        self.torrent.now = statistics(State.METADATA, peers=0, known_peers=1)
+        self.torrent.failing = (refused,)
+        self.look(0.0)
+        self.assertEqual(self.look(ALONE_FOR), [("alone", str(refused), str(refused))])
 
     def test_with_a_peer_or_nothing_to_fetch_there_is_nothing_to_explain(self) -> None:
         for now in (
