@@ -15,9 +15,9 @@ import click
 from bittwist import __version__
 from bittwist.app.arguments import check_torrent_file, magnet_or_none
 from bittwist.app.description import as_lines, as_object
-from bittwist.app.torrentfile import read_torrent, write_torrent
+from bittwist.app.torrentfile import naming, read_torrent, write_torrent
 from bittwist.app.wording import printable
-from bittwist.errors import StorageError
+from bittwist.errors import MetainfoError, StorageError
 from bittwist.metainfo.files import safe_path, safe_paths
 from bittwist.metainfo.geometry import BLOCK
 from bittwist.metainfo.info import MAX_PIECE_LENGTH
@@ -51,7 +51,7 @@ def _check_trackers(
 ) -> tuple[str, ...]:
     for url in urls:
         if tracker_urls([url]) != (url,):
-            raise click.BadParameter(f"{url!r} is not the URL of a tracker (http, https or udp)")
+            raise click.BadParameter(f"{url!r} is not the URL of a tracker (http, https, udp, ws or wss)")
     return urls
 
 
@@ -138,6 +138,8 @@ def create(
         _check_output(as_json)
     else:
         target = Path(output if output is not None else f"{safe_path((name,), top=True).name}.torrent")
+        if target.is_dir():
+            raise StorageError(str(target), "is a folder")
         if not force and target.exists():
             raise StorageError(str(target), "is there already (--force writes over it)")
         if not target.parent.is_dir():
@@ -191,10 +193,9 @@ def show(torrent: str, as_json: bool) -> int:
     if source is None:
         check_torrent_file(torrent)
         source = read_torrent(torrent)
-    if as_json:
-        click.echo(json.dumps(as_object(source)))
-        return 0
-    for line in as_lines(source):
+    with naming(torrent):
+        lines = [json.dumps(as_object(source))] if as_json else list(as_lines(source))
+    for line in lines:
         click.echo(line)
     return 0
 
@@ -216,12 +217,15 @@ def verify(torrent: str, path: str, threads: int | None, as_json: bool) -> int:
 
     check_torrent_file(torrent)
     metainfo = read_torrent(torrent)
+    if not metainfo.info.is_v1:
+        raise MetainfoError(f"{torrent}: this torrent has only a v2 form, which cannot be verified yet")
+    with naming(torrent):
+        # Shown by their safe names, as `show` has them, wherever they were found.
+        names = zip(safe_paths(metainfo.info), metainfo.info.files)
     with hashing_progress("Verifying") as moved:
         results = compare(metainfo, Path(path), threads=threads, progress=moved)
     good = [result for result in results if result.good]
     complete = len(good) == len(results)
-    # Shown by their safe names, as `show` has them, wherever they were found.
-    names = zip(safe_paths(metainfo.info), metainfo.info.files)
     real = [name for name, entry in names if not (entry.is_pad or entry.is_symlink)]
     shown = list(zip(real, results, strict=True))
     if as_json:

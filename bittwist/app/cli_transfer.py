@@ -208,6 +208,7 @@ def seed(
     told = report(as_json)
     try:
         metainfo = read_torrent(torrent)
+        transfer.check_tradable(metainfo, torrent)
     except BitTwistError as error:
         told.failed(str(error))
         told.close()

@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from bittwist.app.run import interruptible
-from bittwist.app.torrentfile import read_torrent
-from bittwist.errors import FetchError, MetainfoError
+from bittwist.app.torrentfile import naming, read_torrent
+from bittwist.errors import FetchError
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import MAX_TORRENT, Metainfo
 from bittwist.net.http import HttpClient, Purpose
@@ -29,7 +29,5 @@ async def _find(reactor: Any, source: str, bind: str | None) -> Metainfo | Magne
     response = await client.get(source, purpose=Purpose.TORRENT, limit=MAX_TORRENT)
     if response.status != 200:
         raise FetchError(source, f"the server answered {response.status}", response.status)
-    try:
+    with naming(source):
         return Metainfo.parse(response.body)
-    except MetainfoError as error:
-        raise MetainfoError(f"{source}: {error.reason}") from error

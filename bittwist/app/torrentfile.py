@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bittwist.errors import MetainfoError, StorageError
@@ -16,10 +18,17 @@ def read_torrent(path: str) -> Metainfo:
             data = file.read(MAX_TORRENT + 1)
     except OSError as error:
         raise StorageError(path, error.strerror or str(error)) from error
-    try:
+    with naming(path):
         return Metainfo.parse(data)
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Meanwhile what is found wrong with a torrent is told with where it comes from."""
+    try:
+        yield
     except MetainfoError as error:
-        raise MetainfoError(f"{path}: {error.reason}") from error
+        raise MetainfoError(f"{source}: {error.reason}") from error
 
 
 def write_torrent(metainfo: Metainfo, path: Path, *, force: bool = False) -> None:

@@ -129,7 +129,7 @@ def _nothing_left(components: Sequence[str]) -> UnsafePath:
 
 def _check_depth(parts: tuple[str, ...]) -> None:
     if len(parts) > MAX_PATH_DEPTH:
-        raise UnsafePath(f"a path has more than {MAX_PATH_DEPTH} parts")
+        raise UnsafePath(f"the path {'/'.join(parts)[:80]!r} has more than {MAX_PATH_DEPTH} parts")
 
 
 def _without_twins(wanted: list[tuple[str, ...]]) -> tuple[PurePosixPath, ...]:

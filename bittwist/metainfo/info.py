@@ -108,9 +108,9 @@ class Info:
 
     @property
     def geometry(self) -> Geometry:
-        """The v1 arithmetic; MetainfoError for a v2-only torrent, which cannot be traded yet."""
+        """The v1 arithmetic; MetainfoError for a torrent with only a v2 form."""
         if self._geometry is None:
-            raise MetainfoError("this is a v2-only torrent, which cannot be traded yet")
+            raise MetainfoError("the torrent has only a v2 form, and so no v1 pieces")
         return self._geometry
 
     def piece_hash(self, index: int) -> bytes:

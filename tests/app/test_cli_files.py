@@ -311,7 +311,44 @@ def test_verify_refuses_a_v2_only_torrent_with_a_sentence(bittwist, tmp_path):
     (tmp_path / "x").write_bytes(torrents.torrent(info, piece_layers=layers))
     refused = bittwist("verify", "x", ".")
     assert refused.code == 1
-    assert refused.err == "bittwist: this is a v2-only torrent, which cannot be traded yet\n"
+    assert refused.err == "bittwist: x: this torrent has only a v2 form, which cannot be verified yet\n"
+
+
+@pytest.mark.parametrize("words", [["show", "x"], ["show", "x", "--json"], ["verify", "x", "."]])
+def test_a_torrent_with_a_name_that_nothing_safe_is_left_of_is_named(bittwist, tmp_path, words):
+    for info, why in (
+        (torrents.v1_single(name=".."), "nothing safe is left of the name '..'"),
+        (
+            torrents.v1_multi(files=((["y/" * 120], 1),)),
+            f"the path '{('folder/' + 'y/' * 100)[:80]}' has more than",
+        ),
+    ):
+        (tmp_path / "x").write_bytes(torrents.torrent(info))
+        refused = bittwist(*words)
+        assert (refused.code, refused.out) == (1, "")
+        assert refused.err.startswith(f"bittwist: x: {why}"), refused.err
+
+
+def test_seed_and_download_refuse_a_v2_only_torrent_by_its_name(bittwist, tmp_path):
+    info, layers = torrents.v2()
+    (tmp_path / "x").write_bytes(torrents.torrent(info, piece_layers=layers))
+    refused = bittwist("seed", "x", ".")
+    assert refused.code == 1
+    assert refused.err == "Failed: x: this torrent has only a v2 form, which cannot be traded yet\n"
+
+
+def test_create_looks_where_it_will_write_before_it_hashes(bittwist, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("bittwist.app.making.hash_tree", None)
+    (tmp_path / "there").mkdir()
+    refused = bittwist("create", folder, "-o", "there", "--force")
+    assert (refused.code, refused.err) == (1, "bittwist: there: is a folder\n")
+
+
+def test_create_names_every_kind_of_tracker_it_takes(bittwist, folder):
+    refused = bittwist("create", folder, "--tracker", "ftp://t/")
+    assert refused.code == 2
+    assert "(http, https, udp, ws or wss)" in refused.err
+    assert bittwist("create", folder, "--tracker", "wss://t/").code == 0
 
 
 def test_show_reads_magnet_links(bittwist):
@@ -441,4 +478,4 @@ def test_a_torrent_that_cannot_be_shown_whole_is_not_shown_in_part(bittwist, tmp
     for options in ((), ("--json",)):
         refused = bittwist("show", "x", *options)
         assert (refused.code, refused.out) == (1, "")
-        assert refused.err == "bittwist: nothing safe is left of the name '..'\n"
+        assert refused.err == "bittwist: x: nothing safe is left of the name '..'\n"

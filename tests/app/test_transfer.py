@@ -15,16 +15,19 @@ from unittest import mock
 import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app import share as share_module
 from bittwist.app.choices import Choices
 from bittwist.app.port import Port
 from bittwist.app.share import share
-from bittwist.app.transfer import STOPPING, download, seed
+from bittwist.app.transfer import STOPPING, Goal, completion, download, seed, seeding
+from bittwist.errors import SessionError, StorageError
 from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.session.lifecycle import State
 from bittwist.storage.hashing import create_torrent
 from bittwist.storage.store import NOT_OURS
 from bittwist.testing import SimulatedNetwork
@@ -134,10 +137,13 @@ class DownloadTests(TransferTests):
         info, layers = torrents.v2()
         (self.base / "v2.torrent").write_bytes(torrents.torrent(info, piece_layers=layers))
         (self.base / "broken.torrent").write_bytes(b"no torrent")
+        unsafe = torrents.v1_single(name="..")
+        (self.base / "unsafe.torrent").write_bytes(torrents.torrent(unsafe))
         good = self.torrent()
         (self.base / "file").write_bytes(b"x")
         for source, folder, why in (
-            ("v2.torrent", "there", "v2"),
+            ("v2.torrent", "there", f"{self.base / 'v2.torrent'}: this torrent has only a v2 form, which"),
+            ("unsafe.torrent", "there", f"{self.base / 'unsafe.torrent'}: nothing safe is left of the name"),
             ("broken.torrent", "there", "broken.torrent: "),
             ("nothing.torrent", "there", "nothing.torrent: No such file"),
             (good.name, "file", f"{self.base / 'file'}: is not a folder"),
@@ -151,7 +157,7 @@ class DownloadTests(TransferTests):
                 self.report.take()
         self.assertEqual(
             sorted(os.listdir(self.base)),
-            sorted(["v2.torrent", "broken.torrent", "share.torrent", "file", "share"]),
+            sorted(["v2.torrent", "broken.torrent", "unsafe.torrent", "share.torrent", "file", "share"]),
         )
 
     def test_a_link_with_only_a_v2_hash_is_refused_before_anything_is_opened(self) -> None:
@@ -278,6 +284,69 @@ class SeedTests(TransferTests):
         self.assertEqual(told.count("0.0.0.0"), 1)
         self.assertIn("0.0.0.0:7000: ", told)
         self.assertIn("--port", told)
+
+
+class LookingTests(SynchronousTestCase):
+    """What is told while a transfer goes on, and how often."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.looks: list[float] = []
+        self.complete: Deferred[None] = Deferred()
+        self.torrent = mock.Mock(state=State.SEEDING, reason="the disk is gone")
+        self.torrent.when_complete = lambda: self.complete
+        self.watch = mock.Mock()
+        self.watch.look = lambda _torrent, now: self.looks.append(now)
+
+    def start(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
+        running = Deferred.fromCoroutine(work)
+        self.addCleanup(running.addErrback, lambda failure: failure.trap(CancelledError) and None)
+        self.addCleanup(running.cancel)
+        return running
+
+    def transfers(self) -> list[Deferred[None]]:
+        return [
+            self.start(seeding(self.clock, self.torrent, Goal(), self.watch)),
+            self.start(completion(self.clock, self.torrent, self.watch)),
+        ]
+
+    def test_progress_comes_at_least_twice_a_second_although_every_look_is_late(self) -> None:
+        for transfer in (
+            seeding(self.clock, self.torrent, Goal(), self.watch),
+            completion(self.clock, self.torrent, self.watch),
+        ):
+            self.looks.clear()
+            running = self.start(transfer)
+            self.clock.pump([0.009] * round(60 / 0.009))
+            self.assertGreaterEqual(len(self.looks) - 1, 120)  # the first is at once
+            running.cancel()
+            self.failureResultOf(running, CancelledError)
+
+    def test_a_transfer_that_cannot_be_told_of_ends(self) -> None:
+        def refuse(_torrent: object, _now: float) -> None:
+            raise StorageError("standard output", "no room")
+
+        self.watch.look = refuse
+        for running in self.transfers():
+            self.failureResultOf(running, StorageError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_transfer_that_is_cancelled_is_looked_at_no_more(self) -> None:
+        for running in self.transfers():
+            running.cancel()
+            self.failureResultOf(running, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_seeding_ends_at_its_goal_or_when_the_torrent_fails(self) -> None:
+        running = self.start(seeding(self.clock, self.torrent, Goal(seconds=10.0), self.watch))
+        self.clock.pump([0.1] * 99)
+        self.assertNoResult(running)
+        self.clock.pump([0.1] * 10)
+        self.successResultOf(running)
+        self.torrent.state = State.FAILED
+        running = self.start(seeding(self.clock, self.torrent, Goal(), self.watch))
+        self.assertEqual(str(self.failureResultOf(running, SessionError).value), "the disk is gone")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class WebSeedTests(TransferTests):

@@ -261,7 +261,7 @@ def test_a_v2_torrent():
 
 
 def test_a_v2_torrent_has_no_v1_arithmetic():
-    with pytest.raises(MetainfoError, match="v2-only"):
+    with pytest.raises(MetainfoError, match="only a v2 form"):
         parsed(torrents.v2()[0]).geometry  # noqa: B018
 
 
