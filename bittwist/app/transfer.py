@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from bittwist.app.choices import Choices
 from bittwist.app.giving import checked, seeding_session, whole
-from bittwist.app.named_peers import dial
+from bittwist.app.named_peers import NamedPeers
 from bittwist.app.port import Port, opened
 from bittwist.app.report import Report
 from bittwist.app.sources import find
@@ -81,8 +81,7 @@ async def download(
     settings = choices.settings(port.settings(folder / STATE_FOLDER))
     session = Session(reactor, settings, restore=False)
 
-    async def transfer(torrent: Torrent) -> None:
-        watch = Watch(report)
+    async def transfer(torrent: Torrent, watch: Watch) -> None:
         try:
             await completion(reactor, torrent, watch)
         except SessionError as error:
@@ -120,11 +119,11 @@ async def seed(
         return 1
     session = seeding_session(reactor, choices.settings(port.settings()), located)
 
-    async def transfer(torrent: Torrent) -> None:
+    async def transfer(torrent: Torrent, watch: Watch) -> None:
         torrent.set_superseeding(choices.superseed)
         await checked(reactor, torrent, path)
         report.complete(str(path))
-        await seeding(reactor, torrent, Goal(), Watch(report))
+        await seeding(reactor, torrent, Goal(), watch)
 
     return await _with(reactor, session, metainfo, located.root, peers, choices, True, report, transfer)
 
@@ -138,9 +137,14 @@ async def _with(
     choices: Choices,
     force: bool,
     report: Report,
-    transfer: Callable[[Torrent], Coroutine[Deferred[Any], Any, None]],
+    transfer: Callable[[Torrent, Watch], Coroutine[Deferred[Any], Any, None]],
 ) -> int:
     """Start the session, add the torrent, do the transfer and stop the session, whatever happens."""
+    named = NamedPeers(report.unreachable)
+    linked: tuple[str, ...] = ()
+    if isinstance(source, Magnet):
+        # Dialed from here as those of --peer are: the session would only log which of them are not found.
+        linked, source = source.peers, replace(source, peers=())
     session.startService()
     try:
         report.listening(await opened(session))
@@ -149,8 +153,10 @@ async def _with(
         )
         if choices.sequential:
             torrent.set_sequential(True)
-        dial(Network(reactor, session.settings.network), torrent, peers, report.unreachable)
-        await transfer(torrent)
+        network = Network(reactor, session.settings.network)
+        named.dial(network, torrent, linked, "magnet")
+        named.dial(network, torrent, peers)
+        await transfer(torrent, Watch(report, named))
         return 0
     except CancelledError:
         report.say(STOPPING)
@@ -159,6 +165,7 @@ async def _with(
         report.failed(str(error))
         return 1
     finally:
+        named.stop()
         try:
             report.close()
         finally:
