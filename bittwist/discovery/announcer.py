@@ -20,6 +20,7 @@ from bittwist.discovery.relation import TrackerState
 from bittwist.discovery.walk import Tracker, Walk
 from bittwist.errors import BitTwistError
 from bittwist.metainfo.infohash import InfoHash
+from bittwist.settings import COUNT, SECONDS, check_bounds
 
 MAX_TRACKERS = 100  # of one torrent: more would make its announces a burden on others
 
@@ -35,6 +36,9 @@ class AnnouncerSettings:
     numwant: int = 100
     max_peers: int = 200  # used of one answer: nobody needs more at once
     stop_deadline: float = 4.0  # seconds for all `stopped` announces together: six are promised for the whole
+
+    def __post_init__(self) -> None:
+        check_bounds(self, {"numwant": COUNT, "max_peers": COUNT, "stop_deadline": SECONDS})
 
 
 @dataclass(frozen=True, slots=True)

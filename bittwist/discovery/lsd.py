@@ -22,8 +22,10 @@ from bittwist.discovery.bt_search import LocalAnnounce, decode, encode, fitting
 from bittwist.errors import NetworkError, RemoteProtocolError
 from bittwist.net.links import GroupSpeaker, Link
 from bittwist.net.urls import Reach, reach
+from bittwist.settings import MONTH, check_bounds
 
 GROUPS = (Address("239.192.152.143", 6771), Address("ff15::efc0:988f", 6771))
+LEAST_PAUSE = 1.0  # seconds: a whole network hears each datagram
 MAX_HEARD = 50  # datagrams read in a second: a network of hundreds sends a few
 NO_LINK = "this machine is on no network that others share"
 
@@ -37,6 +39,9 @@ class LsdSettings:
     enabled: bool = True
     interval: float = 300.0  # between announces of one torrent (BEP 14)
     pause: float = 60.0  # between any two (BEP 14)
+
+    def __post_init__(self) -> None:
+        check_bounds(self, {"interval": (LEAST_PAUSE, MONTH), "pause": (LEAST_PAUSE, MONTH)})
 
 
 class LocalNetwork(Protocol):

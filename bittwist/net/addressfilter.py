@@ -22,6 +22,7 @@ from twisted.python.threadpool import ThreadPool
 from bittwist.errors import FilterError
 from bittwist.net.filterlists import FilterLists
 from bittwist.net.ipfilter import AddressRanges
+from bittwist.settings import SECONDS, check_bounds
 
 NOT_READ_YET = "the filter list has not been read yet"
 FILTERED = "its address is on the filter list"
@@ -37,8 +38,7 @@ class FilterSettings:
     look_every: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.look_every <= 0:
-            raise ValueError("look_every", "must be more than 0")
+        check_bounds(self, {"look_every": SECONDS})
 
 
 @dataclass(frozen=True, slots=True)

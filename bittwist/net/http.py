@@ -37,6 +37,7 @@ from bittwist.net.inflate import BadBody, Body
 from bittwist.net.line import Heard, Line, TlsWhereAsked
 from bittwist.net.policy import Network, NetworkReactor, Permit, reason_of
 from bittwist.net.urls import Purpose, Reach, Url, address_refusal, url_refusal
+from bittwist.settings import COUNT, SECONDS, check_bounds
 
 __all__ = ["HttpClient", "HttpResponse", "HttpSettings", "Purpose"]
 
@@ -53,6 +54,9 @@ class HttpSettings:
     user_agent: str = f"bittwist/{__version__}"
     max_concurrent: int = 50  # fetches at once; the others wait, and their deadlines with them
     connect_timeout: float = 10.0  # of one address, within the deadline of the fetch
+
+    def __post_init__(self) -> None:
+        check_bounds(self, {"max_concurrent": COUNT, "connect_timeout": SECONDS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ from bittwist.net.datagrams import open_datagram_socket
 from bittwist.net.dual import EVERYWHERE, listen_everywhere
 from bittwist.net.links import GroupSpeaker, Link, find_links, open_group_socket
 from bittwist.net.shared import SharedPorts
+from bittwist.settings import SECONDS, check_bounds
 
 MAX_ADDRESSES = 8  # of one name: what a hostile zone lists beyond that is not tried
 BACKLOG = 4096  # as Linux allows; beyond Twisted's 50 a rush of clients waits a second for its second SYN
@@ -94,8 +95,12 @@ class NetworkSettings:
     resolve_timeout: float = 10.0  # a resolver that says nothing for longer would not help any more
 
     def __post_init__(self) -> None:
+        check_bounds(self, {"connect_timeout": SECONDS, "resolve_timeout": SECONDS})
         if self.bind is not None:
-            object.__setattr__(self, "bind", fold(self.bind))
+            try:
+                object.__setattr__(self, "bind", fold(self.bind))
+            except ValueError as error:
+                raise ValueError("bind", f"must be an IP address: {error}") from error
 
 
 class Network:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bittwist.settings import BYTES, COUNT, SECONDS, check_bounds
 from bittwist.wire.handshake import reserved
 
 
@@ -18,3 +19,18 @@ class PeerSettings:
     low_water: int = 256 << 10  # unsent bytes below which `drained` is called
     max_handshaking: int = 500  # unfinished incoming handshakes; beyond, the oldest goes
     reserved: bytes = reserved()
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            {
+                "handshake_timeout": SECONDS,
+                "idle_timeout": SECONDS,
+                "keepalive_after": SECONDS,
+                "close_timeout": SECONDS,
+                "low_water": BYTES,
+                "max_handshaking": COUNT,
+            },
+        )
+        if len(self.reserved) != 8:
+            raise ValueError("reserved", f"must be 8 bytes, not {len(self.reserved)}")

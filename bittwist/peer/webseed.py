@@ -28,10 +28,13 @@ from bittwist.net.ranges import Wanted
 from bittwist.net.throttle import UNLIMITED, Allowance
 from bittwist.peer.reading import Reading
 from bittwist.peer.run import Run, runs
+from bittwist.settings import COUNT_OR_NONE, MONTH, SECONDS, check_bounds
 from bittwist.wire.runs import Block, BlockData
 
 FIRST_RANGE = 1 << 20  # bytes; doubled while it comes quickly
 LEAST_RANGE = 256 << 10
+MOST_RANGE = 1 << 30  # bytes in one request
+MOST_CONNECTIONS = 100  # to one web seed
 QUICK, SLOW = 4.0, 16.0  # seconds that one request may take for the next to be longer, and shorter
 BUSY = frozenset({429, 503})  # statuses of a server that wants fewer connections, or none now
 WORTH_READING = 64 << 10  # bytes nobody wants any more that are read to keep the connection
@@ -52,9 +55,16 @@ class WebSeedSettings:
     retry_at_most: float = 3600.0
 
     def __post_init__(self) -> None:
-        for name, least in (("max_per_torrent", 0), ("connections", 1), ("range_size", BLOCK)):
-            if getattr(self, name) < least:
-                raise ValueError(name, f"must be at least {least}")
+        check_bounds(
+            self,
+            {
+                "max_per_torrent": COUNT_OR_NONE,
+                "connections": (1, MOST_CONNECTIONS),
+                "range_size": (BLOCK, MOST_RANGE),
+                "retry_after": SECONDS,
+                "retry_at_most": (self.retry_after, MONTH),
+            },
+        )
 
 
 class Condition(Enum):

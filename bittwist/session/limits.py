@@ -11,6 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import Literal
 
 from bittwist.net.ipfilter import AddressRange, AddressRanges
+from bittwist.settings import COUNT_OR_NONE, RATE, check_bounds
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LOCAL = "local"  # in place of an address: private networks, link-local addresses and this machine
@@ -38,7 +39,7 @@ class AlternativeSpeeds:
     ends: str = "20:00"
 
     def __post_init__(self) -> None:
-        _check_rates(self, "download_rate", "upload_rate")
+        check_bounds(self, {"download_rate": RATE, "upload_rate": RATE})
         for key in ("begins", "ends"):
             try:
                 _time(getattr(self, key))
@@ -74,7 +75,7 @@ class PeerClass:
     exempt: bool = False
 
     def __post_init__(self) -> None:
-        _check_rates(self, "download_rate", "upload_rate")
+        check_bounds(self, {"download_rate": RATE, "upload_rate": RATE})
         for text in self.addresses:
             if text not in (LOCAL, WEB_SEEDS):
                 try:
@@ -110,13 +111,15 @@ class LimitSettings:
     alternative: AlternativeSpeeds = field(default_factory=AlternativeSpeeds)
 
     def __post_init__(self) -> None:
-        _check_rates(
+        check_bounds(
             self,
-            "download_rate",
-            "upload_rate",
-            "torrent_download_rate",
-            "torrent_upload_rate",
-            "upload_slots",
+            {
+                "download_rate": RATE,
+                "upload_rate": RATE,
+                "torrent_download_rate": RATE,
+                "torrent_upload_rate": RATE,
+                "upload_slots": COUNT_OR_NONE,
+            },
         )
 
     def payload(self, rate: int) -> float:
@@ -137,12 +140,6 @@ class TorrentLimits:
 
 
 OF_SETTINGS = TorrentLimits()
-
-
-def _check_rates(settings: object, *keys: str) -> None:
-    for key in keys:
-        if getattr(settings, key) < 0:
-            raise ValueError(key, "must be 0, for no limit, or more")
 
 
 def _time(text: str) -> time:

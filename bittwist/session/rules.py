@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from bittwist.settings import check_bounds
+
+MOST = 1e12  # of a ratio, or seconds: what is never reached
+
 
 class GoalKind(Enum):
     """Which goal was reached; the value is the word shown everywhere."""
@@ -27,10 +31,7 @@ class Goals:
     idle: float | None = None
 
     def __post_init__(self) -> None:
-        for key in ("ratio", "seed_time", "idle"):
-            value = getattr(self, key)
-            if value is not None and value < 0:
-                raise ValueError(key, "must be 0 or more")
+        check_bounds(self, {"ratio": (0, MOST), "seed_time": (0, MOST), "idle": (0, MOST)})
 
     def reached(self, *, ratio: float, seeded: float, idle: float) -> GoalKind | None:
         """The first of them that a seed has reached."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from bittwist.peer.settings import PeerSettings
 from bittwist.peer.webseed import WebSeedSettings
 from bittwist.session.limits import LimitSettings
 from bittwist.session.rules import Goals
+from bittwist.settings import COUNT, COUNT_OR_NONE, SECONDS, check_bounds
 from bittwist.storage.disk import DiskSettings
 from bittwist.swarm.candidates import CandidateSettings
 from bittwist.swarm.choker import ChokerSettings
@@ -26,11 +28,15 @@ from bittwist.swarm.superseed import SuperseedSettings
 from bittwist.wire.fast import ALLOWED_FAST_PIECES
 
 USUAL_PORTS = tuple(range(6881, 6890))  # where BitTorrent clients listen (BEP 3)
+MOST_DIALS = 10_000  # at once: what the largest routers follow
+MOST_ALLOWED_FAST = 100  # pieces; clients take ten
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """What a session does; each room's part is that room's own settings value.
+
+    ValueError(key, reason) where a setting cannot be used, here and in each room's.
 
     `listen_host` is the address listened on; "::" is every one, IPv4's too.
     `ports` are tried in order, then any free one unless `any_port` is off; `listen`, Twisted endpoint
@@ -72,3 +78,25 @@ class SessionSettings:
     lsd: LsdSettings = field(default_factory=LsdSettings)
     superseed: SuperseedSettings = field(default_factory=SuperseedSettings)
     web_seeds: WebSeedSettings = field(default_factory=WebSeedSettings)
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            {
+                "max_peers": COUNT,
+                "max_peers_per_torrent": COUNT,
+                "max_peers_per_host": COUNT,
+                "dial_below": COUNT_OR_NONE,
+                "half_open": (1, MOST_DIALS),
+                "allowed_fast": (0, MOST_ALLOWED_FAST),
+                "retry_after": SECONDS,
+            },
+        )
+        for port in self.ports:
+            if not 0 <= port <= 65535:
+                raise ValueError("ports", f"must be of 0 to 65535, not {port}"[:200])
+        try:
+            ip_address(self.listen_host or "0.0.0.0")  # "" is every IPv4 address
+        except ValueError:
+            reason = f"must be an IP address, not {self.listen_host!r}"[:200]
+            raise ValueError("listen_host", reason) from None

@@ -10,7 +10,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bittwist.errors import LocalProtocolError, StorageError
+from bittwist.metainfo.geometry import BLOCK
 from bittwist.metainfo.info import Info
+from bittwist.settings import BYTES, COUNT_OR_NONE, SECONDS_OR_NONE, check_bounds
 from bittwist.storage.interfaces import IStorage
 from bittwist.storage.openfiles import MAX_OPEN
 from bittwist.storage.readahead import ReadCache
@@ -19,6 +21,9 @@ from bittwist.storage.store import Kept, Recovered, Store
 from bittwist.storage.workers import DiskReactor, Lane, Workers
 
 __all__ = ["Disk", "DiskSettings", "Kept", "Recovered", "Store"]
+
+MOST_THREADS = 64  # no disk answers more at once
+MOST_READ_AHEAD = 1 << 30  # bytes: in one buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,22 @@ class DiskSettings:
     read_memory: int = 32 << 20  # cached, being read, or held by peers that are slow to take it
     open_files: int = MAX_OPEN  # idle descriptors kept for the next use
     sync_after: float = 2.0  # seconds a written piece waits for others to be synced and recorded with
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            {
+                "threads": (1, MOST_THREADS),
+                "high_water": BYTES,
+                "low_water": (0, self.high_water),
+                "memory_budget": BYTES,
+                "read_ahead": (BLOCK, MOST_READ_AHEAD),
+                "read_cache": (0, BYTES[1]),
+                "read_memory": BYTES,
+                "open_files": COUNT_OR_NONE,
+                "sync_after": SECONDS_OR_NONE,
+            },
+        )
 
 
 class Disk:

@@ -20,6 +20,7 @@ from itertools import chain, islice
 from random import Random
 
 from bittwist.address import Address
+from bittwist.settings import COUNT, MONTH, SECONDS, check_bounds
 
 # The weaker the source, the higher: what the user said, what was told us, what anyone may claim.
 RANKS = {"manual": 0, "magnet": 0, "tracker": 1, "lsd": 1, "dht": 2, "pex": 3}
@@ -42,6 +43,19 @@ class CandidateSettings:
     retry_at_most: float = 3600.0
     give_up_after: int = 8  # failures in a row
     lasting: float = 60.0  # a connection that held so long was no failure
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            {
+                "max_kept": COUNT,
+                "max_of_host": COUNT,
+                "retry_after": SECONDS,
+                "retry_at_most": (self.retry_after, MONTH),
+                "give_up_after": COUNT,
+                "lasting": SECONDS,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)

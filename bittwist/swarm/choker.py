@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from bittwist.settings import COUNT_OR_NONE, SECONDS, SECONDS_OR_NONE, check_bounds
+
 PeerKey = int
 
 NEW_PEER_WEIGHT = 3  # new connections are three times as likely to be unchoked by chance (BEP 3)
@@ -37,6 +39,19 @@ class ChokerSettings:
     new_for: float = 60.0  # how long a connection counts as new
     turn: float = 60.0  # of a peer when seeding: some pieces' worth, even for a slow one
     idle_after: float = 20.0  # a turn in which nothing was taken for so long ends
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            {
+                "upload_slots": COUNT_OR_NONE,
+                "interval": SECONDS,
+                "optimistic_interval": SECONDS,
+                "new_for": SECONDS_OR_NONE,
+                "turn": SECONDS,
+                "idle_after": SECONDS,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bittwist.metainfo.geometry import BLOCK
+from bittwist.settings import SECONDS, check_bounds
 from bittwist.swarm.rate import Rate
 
 Block = tuple[int, int, int]  # index, begin, length
 Arrived = tuple[int, int, bytes | memoryview]  # index, begin, the block
 
+MOST_REQUESTS = 100_000  # to one peer at once: more than fills any line
 ASSUMED_REQQ = 250  # requests a peer queues unless it says otherwise (BEP 10, "reqq")
 
 
@@ -28,6 +30,18 @@ class PipelineSettings:
     queue_seconds: float = 2.0  # beyond the delay: rides out a stall, and is not long to wait for at the end
     snub_after: float = 60.0  # silence while blocks are outstanding (BEP 3, "anti-snubbing")
     lost_after: float = 120.0  # a block asked for so long ago was passed over, though others keep coming
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            {
+                "max": (1, MOST_REQUESTS),
+                "min": (1, self.max),
+                "queue_seconds": SECONDS,
+                "snub_after": SECONDS,
+                "lost_after": SECONDS,
+            },
+        )
 
 
 class Pipeline:

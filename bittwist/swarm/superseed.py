@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from random import Random
 
 from bittwist.metainfo.bitfield import Bitfield
+from bittwist.settings import SECONDS, check_bounds
 
 PeerKey = int
 Reveal = tuple[PeerKey, int | None]  # tell this peer of that piece; None: of all pieces, from now on
@@ -44,6 +45,9 @@ class SuperseedSettings:
     patience: float = (
         60.0  # for what was given to be passed on: a slow peer's time for a piece, and some more
     )
+
+    def __post_init__(self) -> None:
+        check_bounds(self, {"patience": SECONDS})
 
 
 @dataclass(slots=True)

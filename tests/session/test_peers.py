@@ -352,10 +352,15 @@ class CheapTalkTests(PeersTestCase):
 class LimitTests(PeersTestCase):
     def test_a_candidate_is_not_lost_though_the_session_was_full_for_hours(self):
         self.swarm.add(self.swarm.session("10.0.0.2", DATA), METAINFO)
-        full = SessionSettings(ports=(6881,), max_peers=0)
+        full = SessionSettings(ports=(6881,), max_peers=1)
         leech = self.swarm.session("10.0.0.1", settings=full)
+        nobody_has_it = torrent(content(100_000, b"other"))
+        self.swarm.add(self.swarm.session("10.0.0.3"), nobody_has_it)
+        other = self.swarm.add(leech, nobody_has_it, ["10.0.0.3:6881"])
+        self.network.run_until(lambda: len(other) == 1, 30)
         fetching = self.swarm.add(leech, METAINFO, ["10.0.0.2:6881"])
         self.network.advance(4 * 3600)
+        self.assertEqual((len(other), len(fetching)), (1, 0))
         leech.apply(replace(full, max_peers=10))
         self.swarm.until_complete(fetching, limit=120)
         self.quiet()

@@ -141,11 +141,11 @@ class SettingsTests(SynchronousTestCase):
     def test_new_settings_hold_at_once(self):
         swarm = Swarm()
         seed, leech = swarm.session("10.0.0.1", DATA), swarm.session("10.0.0.2")
-        seed.apply(replace(seed.settings, max_peers_per_torrent=0))
+        leech.apply(replace(leech.settings, dial_below=0))
         swarm.add(seed, METAINFO)
         fetching = swarm.add(leech, METAINFO, ["10.0.0.1:6881"])
         swarm.network.advance(10)
         self.assertEqual((len(fetching), fetching.tally.downloaded), (0, 0))
-        seed.apply(replace(seed.settings, max_peers_per_torrent=5))
+        leech.apply(replace(leech.settings, dial_below=5))
         swarm.until_complete(fetching)
         swarm.quiet()
