@@ -97,8 +97,9 @@ class Announcer:
     ) -> None:
         """`trackers` makes the client for a URL, or raises a BitTwistError for one that cannot be used.
 
-        While the torrent is `private`, which is asked at each start, one tracker is told at a time, whatever
-        the settings (BEP 27). `heard` is told the URL and answer of each announce, before `found`.
+        While the torrent is `private`, one tracker is told at a time, whatever the settings (BEP 27); whether
+        all tiers are one walk is decided at each start. `heard` is told the URL and answer of each announce,
+        before `found`.
         """
         self._clock = clock
         self._trackers = trackers
@@ -168,10 +169,10 @@ class Announcer:
             if found in tier:
                 tier.remove(found)
         self._tiers[:] = [tier for tier in self._tiers if tier]
-        for walk in self._walks or ():
-            walk.drop(found)
+        completing = [walk.drop(found) for walk in self._walks or ()]
         if lists_us:
-            goodbye = Deferred.fromCoroutine(self._say_goodbye(found, None))
+            under_way = next((told for told in completing if told is not None), None)
+            goodbye = Deferred.fromCoroutine(self._say_goodbye(found, under_way))
             self._departing.add(goodbye)
             goodbye.addBoth(lambda _: self._departing.discard(goodbye))
             goodbye.addTimeout(self._settings.stop_deadline, self._clock)
@@ -210,7 +211,7 @@ class Announcer:
         return [Tracker(url, self._trackers) for url in fresh[: MAX_TRACKERS - len(listed)]]
 
     def _walk(self, tiers: list[list[Tracker]]) -> Walk:
-        return Walk(self._clock, tiers, self._ask, self._heard, self._random)
+        return Walk(self._clock, tiers, self._ask, self._heard, self._random, self._private)
 
     def _ask(self, client: TrackerClient, event: Event) -> Deferred[AnnounceResponse]:
         state = self._state()

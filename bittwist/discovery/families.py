@@ -90,6 +90,7 @@ class _Announce:
         self._answers: list[AnnounceResponse] = []
         self._failures: list[Failure] = []
         self._waiting: IDelayedCall | None = None
+        self._given_up = False  # what fails then says nothing of its family
         self._asked = [tracker.ask(family, request) for family in families]
         for family, asked in zip(families, self._asked):
             asked.addBoth(self._ended, asked)
@@ -111,7 +112,8 @@ class _Announce:
             self._waiting = self._clock.callLater(GRACE, self._tell)
 
     def _failed(self, failure: Failure, family: int) -> None:
-        self._tracker.failed(family, failure)
+        if not self._given_up:
+            self._tracker.failed(family, failure)
         if self.told.called:
             return
         self._failures.append(failure)
@@ -128,6 +130,7 @@ class _Announce:
             self.told.errback((refusals or self._failures)[0])
 
     def _give_up(self) -> None:
+        self._given_up = True
         if self._waiting is not None and self._waiting.active():
             self._waiting.cancel()
         for asked in self._asked:

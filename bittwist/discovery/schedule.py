@@ -15,8 +15,9 @@ RETRY_SPREAD = 0.5  # a tracker that comes up again after an outage must not mee
 
 
 def after_answer(answer: AnnounceResponse, now: float, random: Random) -> float:
-    """As the tracker asks, within reason."""
-    return now + _clamp(answer.interval * random.uniform(1.0, 1.0 + SPREAD))
+    """As the tracker asks, within reason; its `min interval` holds where that is more than its interval."""
+    interval = max(answer.interval, answer.min_interval or 0)
+    return now + _clamp(interval * random.uniform(1.0, 1.0 + SPREAD))
 
 
 def after_failure(failures: int, retry_in: float | None, now: float, random: Random) -> float:

@@ -29,6 +29,7 @@ from bittwist.announce.udp import (
 )
 from bittwist.announce.values import AnnounceRequest, AnnounceResponse, ScrapeEntry
 from bittwist.errors import BitTwistError, NetworkError, RemoteProtocolError, TrackerFailure
+from bittwist.metainfo.urls import MAX_URL
 from bittwist.net.policy import MAX_ADDRESSES, Network, NetworkReactor
 from bittwist.net.urls import Reach, reach
 
@@ -112,12 +113,13 @@ class UdpTrackers:
         transaction = self._token(4)
         while transaction in self._waiting:
             transaction = self._token(4)
+        datagram = encode_request(request(transaction))
         transport = self._open(address.is_ipv6)
         answered: Deferred[Reply] = Deferred(lambda _: self._forget(transaction))
         late = self._clock.callLater(patience, self._unanswered, transaction)
         self._waiting[transaction] = _Waiting(address, answered, late)
         try:
-            transport.write(encode_request(request(transaction)), (address.host, address.port))
+            transport.write(datagram, (address.host, address.port))
         except OSError as problem:
             self._forget(transaction)
             raise NetworkError(f"udp://{address}", (problem.strerror or str(problem)).lower()) from problem
@@ -205,8 +207,8 @@ class UdpTracker:
         addresses = await self._addresses()
         problem = NetworkError(self._host, "the name has no address")
         unanswered = 0
-        for attempt in range(max(ATTEMPTS, len(addresses)) if addresses else 0):
-            address = addresses[attempt % len(addresses)]
+        while addresses and unanswered < ATTEMPTS:
+            address = addresses.pop(0)
             patience = PATIENCE * 2.0**unanswered
             try:
                 connection_id = await trackers.connection_id(address, patience)
@@ -219,8 +221,7 @@ class UdpTracker:
                 if isinstance(error, _Unanswered):
                     trackers.forget_id(address)
                     unanswered += 1
-                    if unanswered == ATTEMPTS:
-                        break
+                    addresses.append(address)
                 # Else the datagram could not be sent: there may be an address of the other family.
             else:
                 self._answered = address
@@ -275,4 +276,6 @@ def _parse(url: str) -> tuple[str, int, bytes]:
     except ValueError:
         pass  # a name
     rest = parts.path + (f"?{parts.query}" if parts.query else "")
+    if len(rest) > MAX_URL:
+        raise TrackerFailure(f"not a tracker's URL: longer than {MAX_URL} bytes", math.inf)
     return host, port, b"" if rest in ("", "/", "/announce") else rest.encode("utf-8", "replace")

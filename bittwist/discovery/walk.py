@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from random import Random
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,6 +16,8 @@ from bittwist.discovery.relation import Account, Relation, TrackerState, new_rel
 from bittwist.discovery.schedule import after_answer, after_failure
 from bittwist.errors import BitTwistError, NetworkError, TrackerFailure
 
+HEAD_START = 5.0  # seconds that a tracker has before the next is asked: most answer within two
+MOST_ASKED = 5  # trackers that one walk awaits at the same time
 SLACK = 0.001  # seconds: a timer may come a rounding error before its time
 
 _log = Logger()
@@ -53,7 +55,13 @@ class Tracker:
 
 
 class Walk:
-    """Keeps one tracker of its tiers told: the first that answers, moved to the front of its tier."""
+    """Keeps one tracker of its tiers told: the first that answers, moved to the front of its tier.
+
+    It goes in passes. A pass begins at the top when an announce is due, asks everybody at most once, and ends
+    when one has answered or all have failed; so no retry of a dead tracker keeps those behind it waiting. Who
+    is silent for `HEAD_START` is awaited still, while the next is asked. If it answers after all, both have
+    been told of us, and the one that stands first is kept.
+    """
 
     def __init__(
         self,
@@ -62,50 +70,60 @@ class Walk:
         ask: Callable[[TrackerClient, Event], Deferred[AnnounceResponse]],
         heard: Callable[[str, AnnounceResponse], None],
         random: Random,
+        one_by_one: Callable[[], bool],
     ) -> None:
-        """`tiers` is shared with the caller: promotions are seen there."""
+        """`tiers` is shared with the caller: promotions are seen there. While `one_by_one`, nobody is asked
+        before the one that is awaited has failed.
+        """
         self.tiers = tiers
         self._clock = clock
         self._ask = ask
         self._heard = heard
         self._random = random
-        self._next: IDelayedCall | None = None
-        self._asking: Deferred[AnnounceResponse] | None = None
-        self._asked: Tracker | None = None  # who is, or was, asked last
+        self._one_by_one = one_by_one
+        self._next: IDelayedCall | None = None  # the next pass, or the next tracker of this one
+        self._asking: dict[Tracker, Deferred[AnnounceResponse]] = {}  # of this pass, or silent since another
+        self._passed: set[Tracker] | None = None  # who was asked in this pass; None between passes
         self._over = False
 
     def wake(self) -> None:
         """Look again when the next announce is due."""
-        if self._asking is not None or self._over:
-            return  # what is under way looks again when it is done
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        if self._passed is not None or self._over:
+            return  # a pass looks again when it is done
+        self._unplan()
         due_at = self._due_at()
         if due_at < math.inf:
-            self._next = self._clock.callLater(max(0.0, due_at - self._clock.seconds()), self._set_out)
+            self._plan(max(0.0, due_at - self._clock.seconds()), self._set_out)
 
     def stop(self) -> dict[Tracker, Deferred[AnnounceResponse]]:
-        """Cancel whatever is planned or under way, but for a `completed`: it is handed over to be waited for.
-
-        Sent again, it would be counted twice.
+        """Cancel whatever is planned or under way, but for a `completed`: those are handed over to be waited
+        for. Sent again, they would be counted twice.
         """
         self._over = True
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
-        if self._asking is None or self._asked is None:
-            return {}
-        if self._asked.account.sent is Event.COMPLETED:
-            return {self._asked: self._asking}
-        self._asking.cancel()
-        return {}
+        self._unplan()
+        return {
+            tracker: asking
+            for tracker in tuple(self._asking)
+            if (asking := self._released(tracker)) is not None
+        }
 
-    def drop(self, tracker: Tracker) -> None:
-        """It was removed from its tier: what it is asked is cancelled."""
-        if self._asking is not None and self._asked is tracker:
-            self._asking.cancel()
-        self.wake()
+    def drop(self, tracker: Tracker) -> Deferred[AnnounceResponse] | None:
+        """It was removed from its tier: its announce is cancelled; a `completed` returned, as by `stop`."""
+        was_asked = tracker in self._asking
+        completing = self._released(tracker)
+        if was_asked and self._passed is not None:
+            self._plan(0.0, self._go_on)
+        else:
+            self.wake()
+        return completing
+
+    def _released(self, tracker: Tracker) -> Deferred[AnnounceResponse] | None:
+        """A `completed` that is under way there; anything else is cancelled."""
+        asking = self._asking.pop(tracker, None)
+        if asking is not None and tracker.account.sent is not Event.COMPLETED:
+            asking.cancel()
+            return None
+        return asking
 
     def _in_order(self) -> Iterator[Tracker]:
         """The trackers up to the first that works: those behind it are its substitutes."""
@@ -119,45 +137,77 @@ class Walk:
         trackers = list(self._in_order())
         if trackers and trackers[-1].works:
             return trackers[-1].due_at  # those before it that fail are tried again on its next announce
-        return min((tracker.due_at for tracker in trackers), default=math.inf)
+        waiting = (tracker.due_at for tracker in trackers if tracker not in self._asking)
+        return min(waiting, default=math.inf)
+
+    def _plan(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do this next, instead of what was planned."""
+
+        def do() -> None:
+            self._next = None
+            what()
+
+        self._unplan()
+        self._next = self._clock.callLater(seconds, do)
+
+    def _unplan(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
     def _set_out(self) -> None:
-        self._next = None
-        Deferred.fromCoroutine(self._go()).addErrback(
-            lambda failure: _log.failure("announcing broke off", failure)
-        )
+        self._passed = set()
+        self._go_on()
 
-    async def _go(self) -> None:
-        while (tracker := self._first_due()) is not None:
-            answer = await self._announce(tracker)
-            if self._over:
-                return
-            if answer is not None:
-                self._promote(tracker)
-                self.wake()
-                self._heard(tracker.url, answer)
-                return
+    def _go_on(self) -> None:
+        """Ask the next of this pass, if there is room; wait for the next pass where this one is over."""
+        self._unplan()
+        while self._passed is not None and not self._over:
+            tracker = self._first_due(self._passed)
+            if tracker is None and self._passed.isdisjoint(self._asking):
+                self._passed = None  # all have failed
+            elif tracker is None or len(self._asking) >= (1 if self._one_by_one() else MOST_ASKED):
+                return  # until one that is under way has failed
+            elif not self._begin(tracker, self._passed):
+                return self._plan(HEAD_START, self._go_on)
         self.wake()
 
-    def _first_due(self) -> Tracker | None:
+    def _begin(self, tracker: Tracker, passed: set[Tracker]) -> bool:
+        """Announce to it; whether that is over already."""
+        passed.add(tracker)
+        announced = Deferred.fromCoroutine(self._announce(tracker))
+        announced.addErrback(lambda failure: _log.failure("announcing broke off", failure))
+        over = announced.called
+        if not over:
+            announced.addCallback(lambda _: None if tracker.removed else self._go_on())
+        return over
+
+    def _first_due(self, passed: Container[Tracker]) -> Tracker | None:
         now = self._clock.seconds() + SLACK
-        return next((tracker for tracker in self._in_order() if tracker.due_at <= now), None)
+        return next(
+            (
+                tracker
+                for tracker in self._in_order()
+                if tracker.due_at <= now and tracker not in passed and tracker not in self._asking
+            ),
+            None,
+        )
 
     def _promote(self, tracker: Tracker) -> None:
+        """To the front of its tier, unless one before it there has answered while it was silent."""
         for tier in self.tiers:
-            if tracker in tier:
+            if tracker in tier and not any(each.works for each in tier[: tier.index(tracker)]):
                 tier.remove(tracker)
                 tier.insert(0, tracker)
 
-    async def _announce(self, tracker: Tracker) -> AnnounceResponse | None:
-        """Announce to one tracker and note what came of it; None where nothing did."""
+    async def _announce(self, tracker: Tracker) -> None:
+        """Announce to one tracker, and note and tell what came of it."""
         assert tracker.client is not None, "a tracker without a client is refused, and never due"
         reason, retry_in = "", None
         event = tracker.relation.announce()
         try:
-            self._asked = tracker
-            self._asking = self._ask(tracker.client, event)
-            answer = await self._asking
+            asking = self._asking[tracker] = self._ask(tracker.client, event)
+            answer = await asking
         except (BitTwistError, CancelledError) as problem:
             reason = reason_of(problem)
             retry_in = problem.retry_in if isinstance(problem, TrackerFailure) else None
@@ -166,20 +216,21 @@ class Walk:
                 "a bug in announcing to {url}; it is tried again like a tracker that fails", url=tracker.url
             )
             reason = "internal error"
-        finally:
-            self._asking = None
         if self._over or tracker.removed:
-            return None  # whoever stopped us, or removed it, sees to the rest
+            return  # whoever stopped us, or removed it, sees to the rest
+        self._asking.pop(tracker, None)
         now = self._clock.seconds()
         if not reason:
             tracker.relation.answered(answer, after_answer(answer, now, self._random))
-            return answer
-        if retry_in == math.inf:
+            self._promote(tracker)
+            self._passed = None
+            self.wake()
+            self._heard(tracker.url, answer)
+        elif retry_in == math.inf:
             tracker.relation.refused(reason)
         else:
             failures = tracker.account.failures + 1
             tracker.relation.failed(reason, after_failure(failures, retry_in, now, self._random))
-        return None
 
 
 def reason_of(problem: BaseException) -> str:

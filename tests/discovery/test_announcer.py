@@ -208,6 +208,18 @@ class IntervalTests(AnnouncerCase):
             with self.subTest(str(interval)):
                 self.assertTrue(least <= self.wait_after(AnnounceResponse(interval=interval)) <= most)
 
+    def test_no_announce_comes_before_the_least_interval_that_the_tracker_takes(self) -> None:
+        for interval, min_interval, least in (
+            (60, 900, 900),
+            (1800, 900, 1800),
+            (1800, 1800, 1800),
+            (1800, 0, 1800),
+            (60, 2**63, 86400),
+        ):
+            with self.subTest(interval=interval, min_interval=min_interval):
+                wait = self.wait_after(AnnounceResponse(interval=interval, min_interval=min_interval))
+                self.assertTrue(least <= wait <= max(least * 1.05, 60), wait)
+
     def test_failures_back_off_to_an_hour(self) -> None:
         self.tracker("a").reply = FetchError("a", "connection refused")
         announcer = self.started(["a"])
@@ -479,6 +491,28 @@ class StopTests(AnnouncerCase):
             self.successResultOf(announcer.stop())
             self.assertEqual(tracker.events, [Event.STARTED, Event.COMPLETED, Event.STOPPED])
             self.trackers.clear()
+
+    def test_a_completed_under_way_to_one_that_is_removed_is_not_sent_twice(self) -> None:
+        announcer = self.started(["a"])
+        tracker = self.trackers["a"]
+        tracker.reply = None
+        announcer.completed()
+        self.clock.advance(0)
+        announcer.remove("a")
+        self.assertEqual((tracker.events, tracker.cancelled), ([Event.STARTED, Event.COMPLETED], 0))
+        tracker.reply = AnnounceResponse()
+        assert tracker.pending is not None
+        tracker.pending.callback(AnnounceResponse())
+        self.assertEqual(tracker.events, [Event.STARTED, Event.COMPLETED, Event.STOPPED])
+
+    def test_peers_are_not_told_of_inside_a_call_to_remove(self) -> None:
+        self.tracker("a").reply = None
+        announcer = self.started(["a"], ["b"], settings=AnnouncerSettings())
+        announcer.remove("a")
+        self.assertEqual(self.found, [])
+        self.clock.advance(0)
+        self.assertEqual(self.found, [((PEER,), "tracker")])
+        self.clock.advance(TOGETHER.stop_deadline)
 
     def test_a_completed_that_is_not_heard_is_given_up_at_the_deadline(self) -> None:
         for advance in (0.0, None):  # under way, and not yet sent

@@ -123,6 +123,14 @@ class FamiliesTests(SynchronousTestCase):
         self.failureResultOf(told, NetworkError)
         self.assertEqual((self.four.cancelled, self.six.cancelled, self.running), (1, 1, {}))
 
+    def test_a_family_that_was_given_up_on_by_us_is_told_of_the_end(self):
+        told = self.announce()
+        self.four.asked[-1].callback(answer(FOUR))
+        told.cancel()  # within the grace that the other family has
+        self.successResultOf(told)
+        self.announce()
+        self.assertEqual((len(self.four.asked), len(self.six.asked)), (2, 2))
+
     def test_who_is_asked_for_a_scrape_is_asked_once(self):
         self.tracker.scrape([b"h" * 20])
         self.assertEqual([self.clients[family].scraped for family in (None, 4, 6)], [1, 0, 0])

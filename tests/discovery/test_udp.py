@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import count
 
 from twisted.internet.defer import Deferred, succeed
@@ -23,7 +24,7 @@ from bittwist.announce.udp import (
 )
 from bittwist.announce.values import AnnounceRequest, AnnounceResponse, Event, ScrapeEntry
 from bittwist.discovery.udp import ID_LIFETIME, PATIENCE, UdpTrackers
-from bittwist.errors import NetworkError, RemoteProtocolError, TrackerFailure
+from bittwist.errors import LocalProtocolError, NetworkError, RemoteProtocolError, TrackerFailure
 from bittwist.net.policy import NetworkSettings
 
 REQUEST = AnnounceRequest(b"h" * 20, b"p" * 20, 6881, left=7, event=Event.STARTED, numwant=50, key=b"keys")
@@ -199,6 +200,22 @@ class UdpTrackerTests(SynchronousTestCase):
         self.network.unreachable = True
         self.assertEqual(self.successResultOf(client.announce(REQUEST)).peers, PEERS)
 
+    def test_a_datagram_that_is_lost_is_repeated_whatever_cannot_be_sent_by(self):
+        client = self.client(SIX, FOUR)
+        self.network.unreachable = True
+        self.network.silent = {FOUR}
+        asked = client.announce(REQUEST)
+        self.clock.advance(PATIENCE)
+        self.assertNoResult(asked)
+        self.clock.advance(2 * PATIENCE)
+        self.assertIn("no answer", str(self.failureResultOf(asked, NetworkError).value))
+        self.assertEqual([address.host for _, address, _ in self.network.heard], [FOUR] * 2)
+
+    def test_an_announce_that_cannot_be_written_down_leaves_nothing_behind(self):
+        asked = self.client().announce(replace(REQUEST, numwant=2**31))
+        self.failureResultOf(asked, LocalProtocolError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_ipv6_peers_of_an_ipv6_tracker(self):
         client = self.client(SIX)
         six = (Address("2001:db8::1", 9),)
@@ -280,6 +297,7 @@ class UdpTrackerTests(SynchronousTestCase):
             "udp://[::1",
             "udp://xn--e1afmkfd.example:1",
             "udp://пример.example:1",
+            "udp://t.example:1/" + 2048 * "x",
         ):
             with self.assertRaises(TrackerFailure) as caught:
                 self.trackers.tracker(url)
