@@ -13,6 +13,7 @@ from bittwist.metainfo.peerid import client_name
 from bittwist.peer.protocol import PeerProtocol
 from bittwist.session.metadata import Given
 from bittwist.session.statistics import PeerStatistics
+from bittwist.swarm.candidates import Source
 from bittwist.swarm.choker import PeerRates
 from bittwist.swarm.pipeline import Pipeline
 from bittwist.swarm.rate import Rate
@@ -26,6 +27,7 @@ from bittwist.wire.standing import Standing
 MAX_EARLY_HAVES = 1 << 13  # pieces named before the metadata is known; more can wait for a new connection
 MAX_ALLOWED_FAST = 64  # pieces; the sets of BEP 6 have about 10
 MAX_UNREAD = 768 * 1024  # bytes that wait for a peer: blocks stop at 512 KiB, so it speaks and does not read
+INCOMING: Source = ("incoming", "")  # who dialed us, and was not named to us
 
 
 class Hub(Protocol):
@@ -67,6 +69,7 @@ class Conversation:
         self.has: Bitfield | None = None  # None until the metadata tells how many pieces there are
         self.extensions: ExtensionHandshake | None = None
         self.dialed: list[Address] = []  # the candidates that lead here, not to be dialed meanwhile
+        self.source: Source = INCOMING  # who named the first of them
         self.metadata_given = Given()
         self.restated = 0  # how often it said anew what it has
         self.had = 0  # how many pieces, when it last did

@@ -73,6 +73,12 @@ class Dialing:
             self._candidates.given_up(address, now, 0.0)
             dial.cancel()
 
+    def give_up(self, addresses: Iterable[Address]) -> None:
+        """Give up the dials of addresses that are no candidates any more."""
+        dials = [dial for address in addresses if (dial := self._dials.pop(address, None)) is not None]
+        for dial in dials:
+            dial.cancel()
+
     def dial(self) -> None:
         """Dial as many candidates as are wanted now."""
         while self._running and len(self._dials) < min(DIALS_AT_ONCE, self._wanted()):

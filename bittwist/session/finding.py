@@ -2,7 +2,8 @@
 
 A private torrent (BEP 27) has no peer exchange, no local discovery and no DHT. It is told to one tracker at a
 time, and parts from its peers when that is another one. What the user says holds all the same: peers named by
-hand or by the link. While the metadata of a magnet link is not known, it counts as private for these three
+hand or by the link. So does who has dialed us: BEP 27 is about whom we dial, and we cannot know who has told
+them of us. While the metadata of a magnet link is not known, it counts as private for these three
 if the link names a tracker, unless `magnets_private_until_known` is off (SECURITY.md F7). Without a tracker
 there is nobody whom that would protect, and no other way to find peers.
 """
@@ -10,7 +11,7 @@ there is nobody whom that would protect, and no other way to find peers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -22,11 +23,11 @@ from bittwist.address import Address
 from bittwist.announce.values import AnnounceResponse
 from bittwist.discovery.announcer import Announcer, TrackerStatus
 from bittwist.discovery.lsd import LocalDiscovery
-from bittwist.errors import SessionError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.session.conversation import Conversation
 from bittwist.session.dialing import Dialing
 from bittwist.session.introductions import Introductions
 from bittwist.session.observe import Happening, PeersFound
@@ -134,7 +135,7 @@ class Finding:
     def learned(self) -> None:
         """The metadata of a magnet link is known: whether the torrent is private, too."""
         if self.private:
-            self._candidates.forget(NOT_FOR_PRIVATE)
+            self._part_from_those_of(NOT_FOR_PRIVATE)
         if not self._running:
             return
         self._gate()
@@ -142,6 +143,18 @@ class Finding:
             # All were told until now.
             self._changing = True
             self._announcer.stop().addCallback(lambda _: self._begin_anew())
+
+    def _part_from_those_of(self, sources: Collection[str]) -> None:
+        """Have nothing to do with whom only these have named; whoever dialed us stays."""
+        forgotten = self._candidates.forget(sources)
+        self._dialing.give_up(forgotten)
+        gone = frozenset(forgotten)
+
+        def refusal(talk: Conversation) -> str | None:
+            only_by_them = talk.outgoing and gone.issuperset(talk.dialed)
+            return "the torrent is private" if only_by_them else None
+
+        self._peers.part_from(refusal)
 
     def _begin_anew(self) -> None:
         self._changing = False
@@ -183,9 +196,9 @@ class Finding:
 
     def _part(self) -> None:
         """Another tracker has taken over: only whom it names is a peer of a private torrent (BEP 27)."""
-        self._candidates.forget(("tracker",), in_use=True)
+        self._candidates.forget(("tracker",))
         self._dialing.stop()
-        self._peers.part(SessionError("the private torrent has another tracker"))
+        self._peers.part_from(lambda _: "the private torrent has another tracker")
         if self._running:
             self._dialing.start()
 

@@ -156,15 +156,10 @@ class Peers:
         """Payload bytes by who named the peers that they came from; "incoming" are those who dialed us."""
         return self._roster.fetched()
 
-    def part(self, reason: SessionError) -> None:
-        """End every conversation that there is now; others may begin."""
+    def part_from(self, refusal: Callable[[Conversation], str | None]) -> None:
+        """Close the connections that there is a refusal for; others may come."""
         for talk in self:
-            talk.close(reason)
-
-    def part_from(self, refusal: Callable[[str], str | None]) -> None:
-        """Close the connections with hosts that there is a refusal for."""
-        for talk in self:
-            why = refusal(talk.host)
+            why = refusal(talk)
             if why is not None:
                 talk.close(SessionError(why))
 

@@ -33,7 +33,7 @@ class PeerVerbs:
 
     def part_from(self, refusal: Permit) -> None:
         """Close the connections with those whom `refusal` has something against now."""
-        self._peers.part_from(refusal)
+        self._peers.part_from(lambda talk: refusal(talk.host))
 
     def pause_peers(self) -> None:
         """The disk is behind: read nothing more for now."""

@@ -88,7 +88,7 @@ class Roster:
         """Payload bytes by who named the peers that they came from; "incoming" are those who dialed us."""
         fetched = Counter(self._fetched)
         for talk in self._talks.values():
-            fetched[self._source_of(talk)] += talk.downloaded
+            fetched[talk.source] += talk.downloaded
         return fetched
 
     def admit(self, talk: Conversation) -> BitTwistError | None:
@@ -105,6 +105,7 @@ class Roster:
                 self._came_by(twin, talk)
                 return SessionError("connected already")
             talk.dialed, twin.dialed = twin.dialed, []
+            talk.source = twin.source
             twin.close(SessionError("connected already"))
         elif of_host >= self._around.settings().max_peers_per_host:
             return SessionError("enough peers of that host")
@@ -125,7 +126,7 @@ class Roster:
         if self._talks.pop(talk.key, None) is None:
             return False
         self._outranked.discard(talk.key)
-        self._fetched[self._source_of(talk)] += talk.downloaded
+        self._fetched[talk.source] += talk.downloaded
         now = self._around.clock.seconds()
         for address in talk.dialed:
             if isinstance(reason, SessionError):
@@ -144,14 +145,12 @@ class Roster:
             weakest.close(Outranked())
         return weakest is not None
 
-    def _source_of(self, talk: Conversation) -> Source:
-        origin = self._candidates.origin(talk.dialed[0]) if talk.dialed else None
-        return origin if origin is not None else ("incoming", "")
-
     def _came_by(self, talk: Conversation, dialed: Conversation) -> None:
         """While `talk` lasts there is no need to dial its peer where `dialed` has found it."""
         if dialed.peer.outgoing:
             self._candidates.connected(dialed.address)
+            if not talk.dialed:
+                talk.source = self._candidates.origin(dialed.address) or talk.source
             talk.dialed.append(dialed.address)
 
     def _twin(self, talk: Conversation) -> Conversation | None:

@@ -220,12 +220,16 @@ class Candidates:
         """How many of those that are kept a kind of source named first."""
         return sum(count for (kind, _), count in self._of_source.items() if kind == source)
 
-    def forget(self, sources: Collection[str], *, in_use: bool = False) -> None:
-        """Whom only these kinds of sources have named is not dialed any more; those in use, if asked for."""
-        for address, candidate in tuple(self._known.items()):
-            idle = candidate.state is _State.IDLE
-            if (idle or in_use) and all(kind in sources for kind in candidate.named_by):
-                self._forget(address)
+    def forget(self, sources: Collection[str]) -> tuple[Address, ...]:
+        """Dial nobody any more whom only these kinds of sources have named; who that is, those in use too."""
+        gone = tuple(
+            address
+            for address, candidate in self._known.items()
+            if all(kind in sources for kind in candidate.named_by)
+        )
+        for address in gone:
+            self._forget(address)
+        return gone
 
     def known(self) -> tuple[Address, ...]:
         """All addresses that are kept, in order of arrival."""

@@ -326,6 +326,68 @@ class PrivateTests(FindingTestCase):
         self.assertEqual(len(lan.said), said)
         self.quiet()
 
+    def test_a_link_that_proves_private_parts_from_whom_only_the_others_have_named(self):
+        """SECURITY.md T40."""
+        self.proves_private(link(PRIVATE))
+
+    def test_so_does_one_with_a_tracker_where_the_caution_is_turned_off(self):
+        self.proves_private(link(PRIVATE, f"tr={TRACKER}"))
+
+    def proves_private(self, magnet):
+        seeds = {"10.0.0.1": "lsd", "10.0.0.3": "pex", "10.0.0.4": "tracker", "10.0.0.5": "manual"}
+        for host in seeds:
+            self.swarm.add(self.swarm.session(host, DATA), PRIVATE)
+            self.network.host(host).limit(upload=3000)
+        settings = SessionSettings(ports=(6881,), magnets_private_until_known=False)
+        fetching = self.swarm.add(self.swarm.session("10.0.0.2", settings=settings), magnet)
+        for host, source in seeds.items():
+            fetching.add_peers([Address(host, 6881)], source)
+        fetching.add_peers([Address("10.0.0.4", 6881)], "lsd")
+        caller = self.dials_in(conduct(PRIVATE), "10.0.0.9", to="10.0.0.2")
+        self.network.run_until(lambda: fetching.info is not None)
+        self.network.advance(3)
+        stay = {"10.0.0.4:6881", "10.0.0.5:6881"}
+        self.assertEqual({each.address for each in fetching.peers() if each.outgoing}, stay)
+        self.assertIsNone(caller.lost, "who has dialed us may have heard of us from a tracker")
+        self.network.advance(60)
+        self.assertEqual([self.source(fetching, name).downloaded for name in ("lsd", "pex")], [0, 0])
+        self.assertEqual({str(each) for each in fetching._candidates.known()}, stay)
+        self.quiet(after=2000)
+
+    def test_and_dials_them_no_more(self):
+        self.swarm.add(self.swarm.session("10.0.0.1", DATA), PRIVATE)
+        mute = Conduct(PRIVATE.info.info_hash.short, shake=False)
+        unfinished = {
+            source: self.listens(mute, host)
+            for source, host in (("lsd", "10.0.0.7"), ("pex", "10.0.0.8"), ("tracker", "10.0.0.9"))
+        }
+        fetching = self.swarm.add(self.swarm.session("10.0.0.2"), link(PRIVATE))
+        for source, host in (("lsd", "10.0.0.7"), ("pex", "10.0.0.8"), ("tracker", "10.0.0.9")):
+            fetching.add_peers([Address(host, 6881)], source)
+        self.network.advance(1)
+        fetching.add_peers([Address("10.0.0.1", 6881)])
+        self.network.run_until(lambda: fetching.info is not None)
+        self.network.advance(1)
+        lost = {source: peers[-1].lost is not None for source, peers in unfinished.items()}
+        self.assertEqual(lost, {"lsd": True, "pex": True, "tracker": False})
+        self.network.advance(100)
+        self.assertEqual([len(unfinished[source]) for source in ("lsd", "pex")], [1, 1])
+        self.quiet()
+
+    def test_what_those_gave_that_it_parted_from_is_still_told_of_their_source(self):
+        session = self.swarm.session("10.0.0.2")
+        self.swarm.add(self.swarm.session("10.0.0.1", DATA), PLAIN)
+        self.network.host("10.0.0.1").limit(upload=30_000)
+        fetching = self.swarm.add(session, PLAIN)
+        fetching.add_peers([Address("10.0.0.1", 6881)], "lsd")
+        self.network.run_until(lambda: fetching.tally.downloaded > 100_000)
+        fetching._candidates.forget(["lsd"])
+        fetching._peers.part_from(lambda _: "a test parts")
+        self.network.advance(5)
+        brought = {each.name: each.downloaded for each in fetching.sources()}
+        self.assertEqual((brought["lsd"], "incoming" in brought), (fetching.tally.downloaded, False))
+        self.quiet()
+
 
 class TrackerTests(FindingTestCase):
     def tracker(self, host, *peers):

@@ -320,8 +320,8 @@ def test_what_only_some_sources_named_can_be_forgotten() -> None:
         found.add(address(number), source, 0.0)
     found.add(address(4), "tracker", 0.0)
     found.connecting(address(5))
-    found.forget(("pex", "lsd"))
-    assert found.known() == (address(1), address(4), address(5))
+    assert found.forget(("pex", "lsd")) == (address(2), address(3), address(5))
+    assert found.known() == (address(1), address(4))
 
 
 def test_the_places_of_what_was_forgotten_do_not_pile_up() -> None:
