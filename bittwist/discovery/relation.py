@@ -100,6 +100,11 @@ def _note_answer(relation: Relation, account: Account, answer: AnnounceResponse,
 
 
 @_greeting.upon(Relation.failed).to(_stranger)
+def _note_unheard(relation: Relation, account: Account, reason: str, next_at: float) -> None:
+    account.owed = Event.NONE
+    _note_failure(relation, account, reason, next_at)
+
+
 @_reporting.upon(Relation.failed).to(_known)
 def _note_failure(relation: Relation, account: Account, reason: str, next_at: float) -> None:
     account.failures += 1

@@ -126,6 +126,14 @@ class AccountTests(SynchronousTestCase):
         tell(relation, "answered")
         self.assertIs(account.owed, Event.NONE)
 
+    def test_completed_while_a_started_that_fails_was_under_way_is_not_owed(self) -> None:
+        relation, account = at("greeting")
+        tell(relation, "complete")
+        tell(relation, "failed")
+        self.assertIs(tell(relation, "announce"), Event.STARTED)
+        tell(relation, "answered")
+        self.assertIs(account.owed, Event.NONE)
+
     def test_one_that_failed_before_is_not_owed_a_stopped_while_it_is_greeted(self) -> None:
         relation, _ = at("greeting")
         tell(relation, "failed")
