@@ -1,6 +1,6 @@
 """A tracker and a peer in one process, on one reactor: `twistd -noy conf/suite.tac`.
 
-Settings are read from tracker.toml and peer.toml beside this file.
+Settings are read from tracker.toml and peer.toml beside this file, on SIGHUP again.
 """
 
 from pathlib import Path
@@ -14,10 +14,18 @@ from bittwist.app.settings import read_settings
 from bittwist.app.tracker_tap import TrackerConfig
 
 use_monotonic(reactor)
-here = Path(__file__).parent
+here = Path(__file__).absolute().parent
+
+
+def read_peer() -> PeerConfig:
+    return read_settings(PeerConfig, here / "peer.toml")
+
+
 application = Application("bittwist")
 suite_service(
     reactor,
     read_settings(TrackerConfig, here / "tracker.toml"),
-    read_settings(PeerConfig, here / "peer.toml"),
+    read_peer(),
+    tracker_file=here / "tracker.toml",
+    read_peer=read_peer,
 ).setServiceParent(application)

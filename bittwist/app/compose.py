@@ -117,13 +117,30 @@ def peer_service(
     reactor: Any, config: PeerConfig, read: Callable[[], PeerConfig] | None = None
 ) -> MultiService:
     """A peer; nothing opens before it is started. On SIGHUP its settings are read again by `read`."""
+    return _together(*_reloaded(reactor, config, read), LoopLag(reactor))
+
+
+def suite_service(
+    reactor: Any,
+    tracker: TrackerConfig,
+    peer: PeerConfig,
+    *,
+    tracker_file: Path | None = None,
+    read_peer: Callable[[], PeerConfig] | None = None,
+) -> MultiService:
+    """A tracker and a peer in one process, on one reactor. On SIGHUP both read their settings again."""
+    return _together(
+        tracker_service(reactor, tracker, file=tracker_file),
+        *_reloaded(reactor, peer, read_peer),
+        LoopLag(reactor),
+    )
+
+
+def _reloaded(
+    reactor: Any, config: PeerConfig, read: Callable[[], PeerConfig] | None
+) -> tuple[IService, IService]:
     peer = Peer(reactor, config, read)
-    return _together(peer, Reload(reactor, peer.reload), LoopLag(reactor))
-
-
-def suite_service(reactor: Any, tracker: TrackerConfig, peer: PeerConfig) -> MultiService:
-    """A tracker and a peer in one process, on one reactor."""
-    return _together(tracker_service(reactor, tracker), Peer(reactor, peer), LoopLag(reactor))
+    return peer, Reload(reactor, peer.reload)
 
 
 def _together(*services: IService) -> MultiService:
