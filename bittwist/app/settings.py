@@ -54,7 +54,8 @@ def settings_of(
     """The value of that kind which a table describes. `within` are the names of the tables around it."""
     assert is_dataclass(kind)
     types = get_type_hints(kind)
-    known = [field.name for field in fields(kind) if field.init]
+    # Bytes, which TOML has none of, are for programs to set.
+    known = [field.name for field in fields(kind) if field.init and types[field.name] is not bytes]
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:

@@ -11,8 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app.compose import Peer
 from bittwist.app.peer_tap import Options
+from bittwist.errors import ConfigError
 from bittwist.testing import SimulatedNetwork
 from tests.scale import SEED
+from tests.test_settings import MEANINGFUL_ZEROS, NUMBERS
 
 LIMIT = 10.0  # simulated seconds for what a test waits for
 
@@ -99,6 +101,24 @@ class PeerTests(SynchronousTestCase):
         why = "the link wants only some files, but so=9-5: the range runs backwards"
         self.assertIn((LogLevel.error, f"{bad} was not added: {why}"), self.logged)
         self.assertEqual(len(peer.session.torrents), 1)
+
+    def test_a_number_that_cannot_be_meant_is_refused_with_its_file_and_key(self) -> None:
+        for kind, name, key in NUMBERS:
+            *tables, _ = key.split(".")
+            table = ".".join(("session", *tables))
+            heading = f"[[{table}]]" if tables[-1:] == ["classes"] else f"[{table}]"
+            for number in ("-1", "0", "nan", "inf", "-1.0"):
+                value = f"[{number}]" if isinstance(getattr(kind(), name), tuple) else number
+                if number == "0" and key in MEANINGFUL_ZEROS:
+                    continue
+                self.write(f"{heading}\n{name} = {value}\n")
+                error = self.assertRaises(ConfigError, self.options)
+                self.assertEqual((error.file, error.key), (str(self.file), f"session.{key}"))
+
+    def test_what_no_file_can_hold_is_an_unknown_key(self) -> None:
+        self.write('[session.peer]\nreserved = "00000000"\n')
+        error = self.assertRaises(ConfigError, self.options)
+        self.assertEqual((error.key, error.reason), ("session.peer.reserved", "unknown key"))
 
     def test_options_win_over_the_file_when_it_is_read_again_too(self) -> None:
         self.write('downloads = "a"\n')
