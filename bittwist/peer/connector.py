@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from bittwist.address import Address
 from bittwist.errors import BitTwistError, NetworkError
 from bittwist.metainfo.infohash import InfoHash
+from bittwist.net.policy import reason_of
 from bittwist.peer.protocol import PeerFactory, PeerProtocol
 
 HALF_OPEN_LIMIT = 64  # handshakes under way at once (B13); routers and firewalls dislike more
@@ -84,4 +85,4 @@ class Connector:
             protocol.close(NetworkError(str(address), "given up"))
             raise
         except Exception as error:  # how the transport says that the connection ended
-            raise NetworkError(str(address), f"closed before its handshake: {error}") from error
+            raise NetworkError(str(address), f"closed before its handshake: {reason_of(error)}") from error
