@@ -6,33 +6,16 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bittwist.app.tracker_listen import ListenSettings
 from bittwist.app.tracker_workers import MAX_WORKERS
 from bittwist.net.site import SiteSettings
 from bittwist.tracker import TrackerSettings
 from bittwist.tracker.access_settings import AccessSettings
 from bittwist.tracker.admin_settings import AdminSettings
-from bittwist.tracker.datagram import parse_udp
 from bittwist.tracker.redis_settings import RedisSettings
 from bittwist.tracker.snapshot import SnapshotSettings
 from bittwist.tracker.udp import UdpSettings
 from bittwist.tracker.websocket_settings import WebSocketSettings
-
-
-@dataclass(frozen=True, slots=True)
-class ListenSettings:
-    """Where a tracker is asked: Twisted endpoint strings, but for `udp`, which is PORT or HOST:PORT."""
-
-    http: tuple[str, ...] = ("tcp:6969",)
-    udp: tuple[str, ...] = ("6969",)
-    ws: tuple[str, ...] = ()
-    admin: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for place in self.udp:
-            try:
-                parse_udp(place)
-            except ValueError as error:
-                raise ValueError("udp", f"{place!r} is neither PORT nor HOST:PORT") from error
 
 
 @dataclass(frozen=True, slots=True)

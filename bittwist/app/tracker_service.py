@@ -25,13 +25,11 @@ from bittwist.net.policy import Network
 from bittwist.net.site import SiteFront
 from bittwist.tracker import Tracker
 from bittwist.tracker.admin import Admin
-from bittwist.tracker.admin_settings import worker_endpoint
+from bittwist.tracker.admin_places import at_home, worker_endpoint
 from bittwist.tracker.admission import Admission
 from bittwist.tracker.datagram import UdpFront, connection_ids, parse_udp
 from bittwist.tracker.redis import RedisSwarms, redis_swarms
 from bittwist.tracker.websocket import WebSocketFront
-
-LOOPBACK = "interface=127.0.0.1"  # where an admin port listens that is not told otherwise
 
 _log = Logger()
 
@@ -75,7 +73,9 @@ def tracker_service(
     )
     tracker.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
-    def listen(description: str, factory: SiteFront | WebSocketFront, what: str) -> None:
+    def listen(
+        description: str, factory: SiteFront | WebSocketFront, what: str, shared: bool = False
+    ) -> None:
         factory.noisy = False  # `_Opened` tells where it listens, in words
         listening = StreamServerEndpointService(_Opened(network, description, shared, what), factory)
         # Twisted would log that a port cannot be opened and go on; a tracker nobody reaches shall not start.
@@ -83,7 +83,7 @@ def tracker_service(
         listening.setServiceParent(whole)
 
     for description in config.listen.http:
-        listen(description, tracker.site(config.site), "announces are taken")
+        listen(description, tracker.site(config.site), "announces are taken", shared)
     if config.listen.udp:
         places = [parse_udp(place) for place in config.listen.udp]
         ids = connection_ids(config.udp, time.time)
@@ -109,14 +109,6 @@ def tracker_service(
             )
 
     return whole
-
-
-def at_home(description: str) -> str:
-    """The endpoint of an admin port: on this machine alone, unless it names where it listens."""
-    kind = description.partition(":")[0]
-    if kind in ("tcp", "ssl") and "interface=" not in description:
-        return f"{description}:{LOOPBACK}"
-    return description
 
 
 def _store(reactor: Any, network: Network, config: TrackerConfig) -> RedisSwarms | None:
@@ -148,8 +140,7 @@ class _Opened:
     def __init__(self, network: Network, description: str, shared: bool, what: str) -> None:
         self._network = network
         self._description = description
-        # What cannot be shared is one worker's own, such as its admin port.
-        self._shared = shared and description.partition(":")[0] in ("tcp", "tcp4", "tcp6", "ssl")
+        self._shared = shared
         self._what = what
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:

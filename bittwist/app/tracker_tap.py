@@ -16,7 +16,8 @@ from bittwist.app.garbage import collect_seldom
 from bittwist.app.plainly import tell_plainly
 from bittwist.app.reload import Reload
 from bittwist.app.settings import read_settings
-from bittwist.app.tracker_config import ListenSettings, TrackerConfig
+from bittwist.app.tracker_config import TrackerConfig
+from bittwist.app.tracker_listen import ListenSettings
 from bittwist.app.tracker_service import tracker_service
 from bittwist.app.tracker_workers import Workers, check_shareable
 from bittwist.errors import ConfigError
@@ -91,7 +92,7 @@ class Options(TwistdOptions):
             check_endpoints(getattr(listen, key), source, f"listen.{key}")
         if self.settings.workers > 1:
             source = "command line" if self["workers"] is not None else str(self["config"])
-            check_shareable(listen.http, listen.udp, self.settings.redis, source)
+            check_shareable(listen, self.settings.workers, self.settings.redis, source)
 
 
 def makeService(options: Options) -> IService:
@@ -108,9 +109,8 @@ def makeService(options: Options) -> IService:
 
 def _workers(reactor: Any, options: Options) -> MultiService:
     config = options.settings
-    places = config.listen
     whole = MultiService()
-    workers = Workers(reactor, Network(reactor), config.workers, options.words, places.http, places.udp)
+    workers = Workers(reactor, Network(reactor), config.workers, options.words, config.listen)
     workers.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
     Reload(reactor, lambda: workers.signal("HUP")).setServiceParent(whole)  # type: ignore[no-untyped-call]
     return whole

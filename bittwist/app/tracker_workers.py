@@ -28,13 +28,16 @@ from twisted.internet.protocol import DatagramProtocol, Factory, ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bittwist.app.tracker_listen import ListenSettings
 from bittwist.errors import ConfigError, NetworkError
 from bittwist.net.policy import Network
+from bittwist.tracker.admin_places import at_home, worker_endpoint
 from bittwist.tracker.datagram import parse_udp
 from bittwist.tracker.redis_settings import RedisSettings
 
 MAX_WORKERS = 256  # more than one machine's processors
 SHAREABLE = {"tcp", "tcp4", "tcp6", "ssl"}
+INHERITED = {"systemd", "stdio"}  # what is open before a process starts
 FIRST_PAUSE = 0.5  # seconds until a worker that ended is started again; twice as long each time it ends soon
 LONGEST_PAUSE = 30.0
 WELL_AFTER = 60.0  # seconds that a worker runs before its next end counts as its first
@@ -62,19 +65,34 @@ class Hello:
         return cls(number, tuple(words), reactor, secret)
 
 
-def check_shareable(http: Sequence[str], udp: Sequence[str], redis: RedisSettings, file: str) -> None:
-    """ConfigError where workers could not share these places, or have nothing in which to share swarms."""
+def check_shareable(listen: ListenSettings, count: int, redis: RedisSettings, file: str) -> None:
+    """ConfigError where so many workers could not share these places, or have nothing to share swarms in."""
     if not redis.servers:
         raise ConfigError(file, "workers", "they share their swarms in Redis: redis.servers must be set")
-    for description in http:
+    for description in listen.http:
         kind, *words = description.split(":")
         if kind not in SHAREABLE:
             raise ConfigError(file, "workers", f"{description!r} is not tcp: or ssl:, which they can share")
         if "port=0" in words or words[:1] == ["0"]:
             raise ConfigError(file, "workers", f"{description!r}: each would have a port of its own")
-    for place in udp:
+    for place in listen.udp:
         if not parse_udp(place)[1]:
             raise ConfigError(file, "workers", f"udp {place}: each would have a port of its own")
+    for description in listen.ws:
+        if description.removeprefix("haproxy:").partition(":")[0] in INHERITED:
+            raise ConfigError(file, "listen.ws", f"{description!r} is ours, and not handed on to a worker")
+    try:
+        places_of_admin(listen, count)
+    except ValueError as error:
+        raise ConfigError(file, "listen.admin", str(error)) from error
+
+
+def places_of_admin(listen: ListenSettings, count: int) -> list[str]:
+    """Where the admin ports of so many workers are; ValueError where an endpoint cannot be counted up."""
+    numbers = range(1, count + 1)
+    return [
+        worker_endpoint(at_home(description), number) for description in listen.admin for number in numbers
+    ]
 
 
 class Workers(Service):
@@ -89,13 +107,11 @@ class Workers(Service):
         network: Network,
         count: int,
         words: Sequence[str],
-        http: Sequence[str],
-        udp: Sequence[str],
+        listen: ListenSettings,
     ) -> None:
         self._reactor = reactor
         self._network = network
-        self._http = tuple(http)
-        self._udp = tuple(udp)
+        self._listen = listen
         common = (tuple(words), type(reactor).__module__, token_hex(32))
         self._folder = os.getcwd()  # relative paths in the words are from here
         self._workers = [_Worker(self, Hello(number, *common)) for number in range(1, count + 1)]
@@ -107,19 +123,28 @@ class Workers(Service):
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()  # type: ignore[no-untyped-call]  # untyped in Twisted
-        failures: list[Failure] = []
+        listen = self._listen
+        streams = {"http": listen.http, "ws": listen.ws, "admin": places_of_admin(listen, len(self._workers))}
+        failures: list[NetworkError] = []
         opened: list[IListeningPort] = []
-        for description in self._http:
-            listening = self._network.listen_on(description, _TriedFactory())
-            listening.addCallbacks(opened.append, failures.append)
-        try:
-            for host, port in map(parse_udp, self._udp):
-                opened.append(self._network.listen_udp(host, port, _TriedProtocol()))
-        except NetworkError:
-            failures.append(Failure())
+
+        def failed(failure: Failure, key: str, target: str) -> None:
+            error = failure.trap(NetworkError) and failure.value
+            assert isinstance(error, NetworkError)
+            failures.append(NetworkError(f"listen.{key}: {target}", error.reason))
+
+        for key, places in streams.items():
+            for description in places:
+                listening = self._network.listen_on(description, _TriedFactory())
+                listening.addCallbacks(opened.append, failed, errbackArgs=(key, description))
+        for place in listen.udp:
+            try:
+                opened.append(self._network.listen_udp(*parse_udp(place), _TriedProtocol()))
+            except NetworkError as error:
+                failures.append(NetworkError(f"listen.udp: {error.target}", error.reason))
         self._tried = gatherResults([maybeDeferred(port.stopListening) for port in opened])
-        for failure in failures:
-            failure.raiseException()
+        if failures:
+            raise failures[0]
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted

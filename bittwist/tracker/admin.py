@@ -26,8 +26,8 @@ needs "Authorization: Bearer TOKEN"; where no token is set there is no API. What
 neither an address nor localhost nor in `allowed_hosts` is answered with 421, one from another site's page
 with 403 (tracker.gate).
 
-Behind `--workers N` each process has an admin port of its own (`worker_endpoint`), since each counts its own
-announces; what the API changes in one is known to the others when they next look at the file.
+Behind `--workers N` each process has an admin port of its own (tracker.admin_places), since each counts its
+own announces; what the API changes in one is known to the others when they next look at the file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from bittwist import __version__
 from bittwist.announce.values import ScrapeEntry
 from bittwist.net.channel import TOO_LARGE
 from bittwist.net.site import SiteFront, SiteSettings, host_of
-from bittwist.tracker.admin_settings import AdminSettings, worker_endpoint
+from bittwist.tracker.admin_settings import AdminSettings
 from bittwist.tracker.api import Torrents, UserList
 from bittwist.tracker.gate import Gate, Verdict
 from bittwist.tracker.interfaces import ISwarmStore, Totals
@@ -58,7 +58,7 @@ from bittwist.tracker.watch import MayBeAway, Question, StoreAway
 if TYPE_CHECKING:
     from bittwist.tracker.admin_resource import AdminResource
 
-__all__ = ["Admin", "AdminSettings", "worker_endpoint"]
+__all__ = ["Admin", "AdminSettings"]
 
 MAX_BODY = 64 << 10  # bytes of a request's body
 MAX_UPLOAD = 16 << 20  # of a .torrent, once the token was right

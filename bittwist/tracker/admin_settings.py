@@ -61,24 +61,6 @@ class AdminSettings:
         return token
 
 
-def worker_endpoint(description: str, worker: int) -> str:
-    """The admin endpoint of worker n: the next ports of a tcp one, or the path of a unix one and ".n".
-
-    Worker 0 has it as it is. ValueError for other kinds, which cannot be counted up.
-    """
-    if worker == 0:
-        return description
-    kind, _, rest = description.partition(":")
-    where, colon, options = rest.partition(":")
-    if kind in ("tcp", "tcp6") and where.isdigit():
-        port = int(where) + worker if int(where) else 0
-        if port <= 65_535:
-            return f"{kind}:{port}{colon}{options}"
-    elif kind == "unix" and where:
-        return f"{kind}:{where}.{worker}{colon}{options}"
-    raise ValueError(f"{description!r} cannot be one endpoint for each worker: use tcp:PORT or unix:PATH")
-
-
 def _check_token(token: str, key: str) -> None:
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError(key, f"a token has at least {SHORTEST_TOKEN} printable ASCII characters, no blanks")

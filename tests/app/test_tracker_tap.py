@@ -69,6 +69,8 @@ class OptionTests(SynchronousTestCase):
             self.assertIn("command line: listen.http: ", self.refusal("--http", endpoint))
         for place in ("", "x", "70000", "host.example:1"):
             self.assertIn("command line: udp: ", self.refusal("--udp", place))
+        for endpoint in ("stdio:", "haproxy:stdio:", "tcp:6980:interface="):
+            self.assertIn("command line: admin: ", self.refusal("--admin", endpoint))
 
 
 class ServiceTests(SynchronousTestCase):
@@ -90,6 +92,16 @@ class ServiceTests(SynchronousTestCase):
         self.assertTrue(any(isinstance(service, Tracker) for service in whole))
         whole.stopService()
         self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_an_admin_port_that_names_no_interface_is_open_to_this_machine_alone(self) -> None:
+        reactor = MemoryReactorClock()
+        admin = ("tcp:6980", "tcp6:6980", "haproxy:tcp:6981", r"tcp6:6982:interface=\:\:")
+        whole = tracker_service(reactor, TrackerConfig(listen=ListenSettings((), (), admin=admin)))
+        whole.privilegedStartService()
+        self.assertEqual(
+            [(port, interface) for port, _, _, interface in reactor.tcpServers],
+            [(6980, "127.0.0.1"), (6980, "::1"), (6981, "127.0.0.1"), (6982, "::")],
+        )
 
     def test_a_port_that_cannot_be_opened_keeps_it_from_starting(self) -> None:
         from twisted.internet.error import CannotListenError

@@ -190,6 +190,26 @@ def test_a_port_that_is_taken_is_named_and_nothing_starts(redis: RedisServer, tm
         assert "is process" not in second.output
 
 
+def test_an_admin_or_ws_port_that_is_taken_is_named_and_nothing_starts(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    config = tmp_path / "redis.toml"
+    config.write_text(f'[redis]\nservers = ["{redis.server}"]\n')
+    with Programs(tmp_path) as programs, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        def tried(*words: str) -> Program:
+            here = ("--http", f"tcp:{free_port()}:interface=127.0.0.1", "--udp", f"127.0.0.1:{free_port()}")
+            return programs.twistd("bittwist-tracker", "--config", config, "--workers", "2", *here, *words)
+
+        ws = tried("--ws", f"tcp:{port}:interface=127.0.0.1")
+        admin = tried("--admin", f"tcp:port={port - 2}")
+        assert ws.wait(STARTED) == admin.wait(STARTED) == 1
+        assert f"listen.ws: tcp:{port}:interface=127.0.0.1: address already in use" in ws.output
+        assert f"listen.admin: tcp:port={port}:interface=127.0.0.1: address already in use" in admin.output
+        assert "is process" not in ws.output + admin.output
+
+
 def test_workers_need_a_redis_and_ports_they_can_share(redis: RedisServer, tmp_path: Path) -> None:
     config = tmp_path / "redis.toml"
     config.write_text(f'[redis]\nservers = ["{redis.server}"]\n')
@@ -200,6 +220,8 @@ def test_workers_need_a_redis_and_ports_they_can_share(redis: RedisServer, tmp_p
         (("--config", str(config), "--workers", "2", "--http", "unix:x"), "tcp: or ssl:"),
         (("--config", str(config), "--workers", "2", "--http", "tcp:0"), "a port of its own"),
         (("--config", str(config), "--workers", "2", "--udp", "0"), "a port of its own"),
+        (("--config", str(config), "--workers", "2", "--admin", "tcp:65534"), "listen.admin"),
+        (("--config", str(config), "--workers", "2", "--ws", "stdio:"), "listen.ws"),
     ]
     with Programs(tmp_path) as programs:
         tried = [(programs.twistd("bittwist-tracker", *words), said) for words, said in table]

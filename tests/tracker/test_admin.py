@@ -22,7 +22,7 @@ from bittwist.errors import ConfigError, NetworkError, StorageError
 from bittwist.metainfo.bencode import encode
 from bittwist.testing import PoolAtOnce
 from bittwist.tracker import Front, ISwarmStore, SwarmAnswer
-from bittwist.tracker.admin import AdminSettings, worker_endpoint
+from bittwist.tracker.admin import AdminSettings
 from bittwist.tracker.interfaces import Totals
 from bittwist.tracker.watch import ANSWER_WITHIN
 from tests.tracker.adminport import BEARER, GONE, JSON, TOKEN, AdminTestCase
@@ -409,15 +409,3 @@ class SettingsTests(SynchronousTestCase):
 
     def test_the_token_is_not_in_the_settings_text(self) -> None:
         self.assertNotIn(TOKEN, repr(AdminSettings(token=TOKEN)))
-
-    def test_each_worker_has_an_endpoint_of_its_own(self) -> None:
-        self.assertEqual(worker_endpoint("tcp:6970:interface=127.0.0.1", 0), "tcp:6970:interface=127.0.0.1")
-        self.assertEqual(worker_endpoint("tcp:6970:interface=127.0.0.1", 2), "tcp:6972:interface=127.0.0.1")
-        self.assertEqual(worker_endpoint("tcp6:6970", 1), "tcp6:6971")
-        self.assertEqual(worker_endpoint("tcp:0", 3), "tcp:0")
-        self.assertEqual(
-            worker_endpoint("unix:/run/admin.sock:mode=660", 1), "unix:/run/admin.sock.1:mode=660"
-        )
-        self.assertEqual(worker_endpoint("systemd:domain=INET:index=0", 0), "systemd:domain=INET:index=0")
-        for description in ("systemd:domain=INET:index=0", "tcp:port=6970", "tcp:65535"):
-            self.assertRaises(ValueError, worker_endpoint, description, 1)
