@@ -246,6 +246,8 @@ class Course:
         await self._winding.over()
         info, around = self._subject.info, self._around
         assert info is not None
+        if self._subject.unchosen:
+            raise SessionError(self._subject.unchosen)
         await self._bring(info)
         self.content = content = Content(
             around.clock,

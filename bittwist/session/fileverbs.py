@@ -31,6 +31,11 @@ class FileVerbs:
         """What is wanted of it, and what of that first."""
         return self._wanted.wishes
 
+    @property
+    def unchosen(self) -> str:
+        """Why nothing of it is fetched before `set_priorities` says which files are wanted; else empty."""
+        return self._wanted.unchosen
+
     def files(self) -> tuple[FileStatus, ...]:
         """In the torrent's order; none before the metadata is known."""
         return self._wanted.files()

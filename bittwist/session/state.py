@@ -34,7 +34,8 @@ SECOND = 1_000_000  # dates are kept to the microsecond: torrents added together
 class SavedTorrent:
     """One torrent as it was: what it is, where it is kept, whether it ran, and what it moved (bytes).
 
-    `left` are homes whose files were about to be brought to `home`; `goals` are its own.
+    `left` are homes whose files were about to be brought to `home`; `goals` are its own; `unchosen` is why
+    nothing is fetched before the user says which files are wanted.
     """
 
     source: Metainfo | Magnet
@@ -50,6 +51,7 @@ class SavedTorrent:
     goals: Goals | None = None
     seeded: float = 0.0  # seconds
     superseeds: bool = False
+    unchosen: str = ""
 
     @property
     def info_hash(self) -> InfoHash:
@@ -123,6 +125,7 @@ def _encode_wanted(saved: SavedTorrent) -> dict[str, bencode.Encodable]:
         ],
         "seeded": round(saved.seeded),
         "superseeds": int(saved.superseeds),
+        "unchosen": saved.unchosen.encode("utf-8", "replace"),
     }
     if goals is not None:
         values = {"ratio": goals.ratio, "seed time": goals.seed_time, "idle": goals.idle}
@@ -141,6 +144,7 @@ class _Wanted(TypedDict):
     goals: Goals | None
     seeded: float
     superseeds: bool
+    unchosen: str
 
 
 def _decode_wanted(saved: dict[bytes, bencode.Value], info: Info | None) -> _Wanted:
@@ -165,6 +169,7 @@ def _decode_wanted(saved: dict[bytes, bencode.Value], info: Info | None) -> _Wan
         "goals": _decode_goals(saved.get(b"goals")),
         "seeded": float(_number(saved, b"seeded")) if b"seeded" in saved else 0.0,
         "superseeds": bool(saved.get(b"superseeds")),
+        "unchosen": _text(saved.get(b"unchosen", b"")),
     }
 
 
@@ -202,6 +207,12 @@ def _list(value: bencode.Value) -> list[bencode.Value]:
     if not isinstance(value, list):
         raise MetainfoError("saved state has no list where one is to be")
     return value
+
+
+def _text(value: bencode.Value) -> str:
+    if not isinstance(value, bytes):
+        raise MetainfoError("saved state has no text where one is to be")
+    return value.decode("utf-8", "replace")
 
 
 def _folder(value: bencode.Value | None) -> Path:

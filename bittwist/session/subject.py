@@ -34,6 +34,11 @@ class Subject(DownloadsOwner, Protocol):
     @property
     def wishes(self) -> Wishes: ...
     @property
+    def unchosen(self) -> str:
+        """Why nothing may be fetched before the user says which files are wanted; else empty."""
+        ...
+
+    @property
     def unsettled(self) -> bool:
         """Whether files are to be brought from where they were before."""
         ...

@@ -61,9 +61,9 @@ class Torrent(FileVerbs, LimitVerbs, PeerVerbs, SourceVerbs):
         self.gone = False  # the session has let go of it
         self._announced_from = (0, 0)  # the tally when trackers were told of a start
         self._pace = Pace(self.tally)
-        self._wanted = Wanted(around, self, saved.home, saved.left, saved.wishes, choose)
+        self._wanted = Wanted(around, self, saved.home, saved.left, saved.wishes, saved.unchosen, choose)
         if isinstance(saved.source, Metainfo):
-            self._wanted.begin(saved.source.info)  # which may refuse: before anything is begun
+            self._wanted.choose(saved.source.info)  # which may refuse: before anything is begun
         self._bounds = Bounds(around, saved)
         self._reuse = Reuse(around.clock, self)
         self._metadata: Condition[Torrent] = Condition(around.clock)
@@ -202,6 +202,7 @@ class Torrent(FileVerbs, LimitVerbs, PeerVerbs, SourceVerbs):
             self._bounds.own_goals,
             self._bounds.seeded,
             self._peers.superseeds,
+            self.unchosen,
         )
 
     def save(self) -> Deferred[None]:
@@ -367,14 +368,9 @@ class Torrent(FileVerbs, LimitVerbs, PeerVerbs, SourceVerbs):
         self.source = Metainfo.from_info(info, trackers=self.tracker_tiers, web_seeds=self.source.web_seeds)
         self._around.publish(observe.MetadataReceived(self.info_hash))
         self._know(info)
-        try:
-            self._wanted.begin(info, named)
-        except SessionError as error:
-            self._course.broke(str(error))
-        except Exception as error:
-            # The user's code, called from among a peer's messages: none of these is at fault.
-            self._log.failure("What is wanted of {name} could not be chosen", name=self.name)
-            self._course.broke(f"what is wanted of it could not be chosen: {error}")
+        unchosen = self._wanted.learned(info, named)
+        if unchosen:
+            self._course.broke(unchosen)
         else:
             self._course.metadata_arrived()
 

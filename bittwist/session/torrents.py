@@ -8,7 +8,14 @@ from enum import Enum
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 
-from bittwist.errors import BitTwistError, DuplicateTorrent, MetainfoError, NoSuchTorrent, SessionError
+from bittwist.errors import (
+    BitTwistError,
+    DuplicateTorrent,
+    MagnetError,
+    MetainfoError,
+    NoSuchTorrent,
+    SessionError,
+)
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
@@ -149,6 +156,8 @@ class Torrents:
             raise MetainfoError(ONLY_V2)
         if isinstance(saved.source, Magnet) and saved.source.info_hash.v1 is None:
             raise MetainfoError(ONLY_V2_LINK)
+        if isinstance(saved.source, Magnet) and saved.source.choice_fault is not None and choose is None:
+            raise MagnetError(f"the link wants only some files, but {saved.source.choice_fault}")
         torrent = self._make(saved, force, choose)
         self._torrents[short] = torrent
         if self._disk.behind:

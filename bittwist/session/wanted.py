@@ -9,6 +9,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from bittwist.errors import SessionError, StorageError
 from bittwist.metainfo.info import Info
@@ -26,6 +27,7 @@ from bittwist.swarm.priorities import Priority, Wishes, selected
 Choose = Callable[[Info], Mapping[int, Priority]]  # what is wanted, asked as soon as the files are known
 
 NOT_KNOWN = "its files are not known yet"
+TO_BE_CHOSEN = "which of its files are wanted was to be chosen, and a restart came before"
 BUSY = "its files are being checked, renamed or moved"
 
 
@@ -88,6 +90,7 @@ class Life(Protocol):
 class Wanted:
     """Owns the wishes and the home of one torrent, and the homes that files are still to be brought from."""
 
+    _log = Logger()
     life: Life  # set once there is one
 
     def __init__(
@@ -97,6 +100,7 @@ class Wanted:
         home: Home,
         left: tuple[Home, ...],
         wishes: Wishes,
+        unchosen: str = "",
         choose: Choose | None = None,
     ) -> None:
         """`choose` is the user's choice, made once; without it a link may name files."""
@@ -109,6 +113,7 @@ class Wanted:
         self.home = home
         self.left = left  # the newest first
         self.wishes = wishes
+        self.unchosen = TO_BE_CHOSEN if choose is not None else unchosen  # why nothing may be fetched yet
 
     # Which files, and in what order
 
@@ -150,24 +155,46 @@ class Wanted:
                 done[file] -= (pieces[-1] + 1) * geometry.piece_length - end
         return done
 
-    def begin(self, info: Info, named: tuple[range, ...] = ()) -> None:
-        """The files are known: want what the user chooses, or what the link has `named` (BEP 53).
-
-        SessionError where the link names none that there is; what the user's choice raises.
-        """
-        priorities: Mapping[int, Priority] = {}
+    def choose(self, info: Info) -> None:
+        """The files are known: have the user choose, if that was asked for. Raises what the choice does."""
         if self._choose is not None:
             choose, self._choose = self._choose, None
-            priorities = choose(info)
-        elif named:
-            priorities = selected(named, len(info.files))
-            if not priorities:
-                raise SessionError(f"the link wants files that {info.name} has not")
-        if priorities:
-            self.wishes = self.wishes.changed(priorities, len(info.files))
+            self.wishes = self.wishes.changed(choose(info), len(info.files))
+            self.unchosen = ""
+
+    def learned(self, info: Info, named: tuple[range, ...]) -> str:
+        """The files of a link are known: want what the user chooses, or what the link has `named` (BEP 53).
+
+        Why that cannot be, or nothing: then no file is wanted until the user says which.
+        """
+        try:
+            if self._choose is not None:
+                self.choose(info)
+            elif named and not self.unchosen:
+                self._take_named(info, named)
+        except SessionError as error:
+            self.unchosen = str(error)
+        except Exception as error:
+            # The user's code, called from among a peer's messages: none of these is at fault.
+            self._log.failure("What is wanted of {name} could not be chosen", name=info.name)
+            self.unchosen = f"what is wanted of it could not be chosen: {error}"
+        if self.unchosen:
+            files = range(len(info.files))
+            self.wishes = self.wishes.changed(dict.fromkeys(files, Priority.SKIP), len(files))
+        return self.unchosen
+
+    def _take_named(self, info: Info, named: tuple[range, ...]) -> None:
+        priorities = selected(named, len(info.files))
+        if not priorities:
+            raise SessionError(f"the link wants files that {info.name} has not")
+        self.wishes = self.wishes.changed(priorities, len(info.files))
 
     def set_priorities(self, priorities: Mapping[int, Priority]) -> None:
-        self._wish(self.wishes.changed(priorities, len(self.info.files)))
+        wishes = self.wishes.changed(priorities, len(self.info.files))
+        if self.unchosen and priorities:
+            self.unchosen = ""
+            self._subject.save()
+        self._wish(wishes)
 
     def set_sequential(self, on: bool) -> None:
         self._wish(replace(self.wishes, sequential=on))

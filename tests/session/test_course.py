@@ -13,6 +13,7 @@ from bittwist.session.content import Content
 from bittwist.session.lifecycle import State
 from bittwist.storage.interfaces import IStorage
 from bittwist.storage.memory import MemoryStorage
+from bittwist.swarm.priorities import Priority
 from tests.session.swarm import Swarm
 from tests.session.test_hostile import Failing
 from tests.session.torrents import content, torrent
@@ -281,7 +282,7 @@ class MagnetTests(SynchronousTestCase):
         self.assertLess(took, 5)
         swarm.quiet()
 
-    def test_a_choice_that_cannot_be_made_fails_the_torrent_and_a_start_fetches_it(self):
+    def test_a_choice_that_cannot_be_made_fails_the_torrent_until_files_are_chosen(self):
         def no_file(_info):
             raise SessionError("no file is like that")
 
@@ -299,7 +300,14 @@ class MagnetTests(SynchronousTestCase):
             self.assertEqual(len(swarm.network.flush_failures(ZeroDivisionError)), logged)
             self.flushLoggedErrors(ZeroDivisionError)
             fetching.start()
+            swarm.network.advance(5)
+            self.assertEqual((fetching.state, fetching.tally.downloaded), (State.FAILED, 0))
+            fetching.set_priorities({0: Priority.NORMAL})
+            fetching.start()
+            swarm.network.advance(1)
+            leech.add_peers(fetching, ["10.0.0.1:6881"])
             swarm.until_complete(fetching)
+            self.assertEqual(fetching.tally.downloaded, len(DATA))
             swarm.quiet()
 
     def test_one_that_was_stopped_and_started_again_goes_on(self):

@@ -22,7 +22,7 @@ from tests.session.torrents import content, torrent
 METAINFO = torrent(content(50000), trackers=("http://tracker.example/announce",))
 MAGNET = Magnet.parse("magnet:?xt=urn:btih:" + "ab" * 20 + "&dn=name&tr=http%3A%2F%2Ft.example%2Fannounce")
 
-KEYS = [b"priorities", b"sequential", b"first and last", b"names", b"left", b"goals", b"seeded"]
+KEYS = [b"unchosen", b"priorities", b"sequential", b"first and last", b"names", b"left", b"goals", b"seeded"]
 VALUES = st.recursive(
     st.integers(-2, 9) | st.binary(max_size=4),
     lambda inner: (
@@ -80,8 +80,12 @@ class WishesTests(SynchronousTestCase):
         state = replace(saved(), superseeds=True)
         self.assertEqual(SavedTorrent.decode(state.encode()), state)
 
+    def test_that_nothing_was_chosen_comes_back(self):
+        state = replace(saved(), unchosen="no file of “übung” is like that")
+        self.assertEqual(SavedTorrent.decode(state.encode()), state)
+
     def test_where_nothing_was_asked_for_nothing_is_said(self):
-        for key in (b"priorities", b"names", b"left", b"goals", b"sequential", b"seeded"):
+        for key in (b"priorities", b"names", b"left", b"goals", b"sequential", b"seeded", b"unchosen"):
             self.assertNotIn(key, self.saved().encode())
 
     def test_names_that_are_not_safe_and_priorities_that_fit_no_torrent_are_refused(self):

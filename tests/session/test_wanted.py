@@ -7,7 +7,7 @@ from unittest import mock
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittwist.errors import SessionError, StorageError, UnsafePath
+from bittwist.errors import MagnetError, SessionError, StorageError, UnsafePath
 from bittwist.metainfo.magnet import Magnet
 from bittwist.session.lifecycle import State
 from bittwist.swarm.priorities import Priority
@@ -167,6 +167,97 @@ class WantedTests(SynchronousTestCase):
         self.torrent = self.swarm.fetch(self.swarm.leech(), link)
         self.complete()
         self.assertThere("a", "b/d")
+        self.swarm.quiet()
+
+    # Nothing is fetched that was not chosen
+
+    def link(self, parts=""):
+        return Magnet.parse(f"magnet:?xt=urn:btih:{METAINFO.info.info_hash}&x.pe={SEED_HOST}:6881{parts}")
+
+    def again(self):
+        """The torrent in another session, after a restart."""
+        self.swarm.network.result_of(self.session.stopService())
+        self.swarm.sessions.remove(self.session)
+        self.session = self.swarm.leech()
+        (self.torrent,) = self.session.torrents
+        self.swarm.network.advance(2)
+        self.session.add_peers(self.torrent, [f"{SEED_HOST}:6881"])
+        return self.torrent
+
+    def assertUnchosen(self, torrent, why):
+        self.swarm.network.advance(10)
+        self.assertIs(torrent.state, State.FAILED)
+        self.assertIn(why, torrent.reason)
+        self.assertEqual((torrent.tally.downloaded, self.swarm.there()), (0, {}))
+
+    def assertGoesOnWith(self, torrent):
+        """It fetches a file that is chosen now, and nothing else."""
+        self.assertEqual({file.priority for file in torrent.files()}, {SKIP})
+        torrent.set_priorities({A: NORMAL})
+        torrent.start()
+        self.session.add_peers(torrent, [f"{SEED_HOST}:6881"])
+        self.complete()
+        self.assertThere("a")
+        torrent = self.again()
+        self.complete()
+        self.assertEqual([file.priority for file in torrent.files()][:2], [NORMAL, SKIP])
+        self.assertThere("a")
+
+    def test_a_link_that_names_no_file_there_is_fetches_nothing_whoever_starts_it(self):
+        self.swarm = FiledSwarm(self, METAINFO, DATA)
+        self.session = self.swarm.leech()
+        self.torrent = self.swarm.fetch(self.session, self.link("&so=99"))
+        self.assertUnchosen(self.torrent, "the link wants files that share has not")
+        self.torrent.start()
+        self.assertUnchosen(self.torrent, "the link wants files that share has not")
+        self.torrent.set_priorities({})
+        self.torrent.retry()
+        self.assertUnchosen(self.again(), "the link wants files that share has not")
+        self.assertUnchosen(self.again(), "the link wants files that share has not")
+        self.assertGoesOnWith(self.torrent)
+        self.swarm.quiet()
+
+    def test_a_choice_that_fails_is_not_everything_after_a_restart_either(self):
+        def choose(_info):
+            raise SessionError("none of these files")
+
+        self.swarm = FiledSwarm(self, METAINFO, DATA)
+        self.session = self.swarm.leech()
+        self.torrent = self.swarm.fetch(self.session, self.link(), choose=choose)
+        self.assertUnchosen(self.torrent, "none of these files")
+        self.assertUnchosen(self.again(), "none of these files")
+        self.assertGoesOnWith(self.torrent)
+        self.swarm.quiet()
+
+    def test_a_choice_of_a_file_that_there_is_not_wants_none(self):
+        self.swarm = FiledSwarm(self, METAINFO, DATA)
+        self.session = self.swarm.leech()
+        self.torrent = self.swarm.fetch(self.session, self.link(), choose=lambda info: {99: SKIP})
+        self.assertUnchosen(self.torrent, "could not be chosen")
+        self.assertEqual(len(self.swarm.network.flush_failures(IndexError)), 1)
+        self.flushLoggedErrors(IndexError)
+        self.assertUnchosen(self.again(), "could not be chosen")
+        self.swarm.quiet()
+
+    def test_a_choice_that_a_restart_came_before_is_asked_of_the_user(self):
+        self.swarm = FiledSwarm(self, METAINFO, DATA)
+        self.session = self.swarm.leech()
+        link = Magnet.parse(f"magnet:?xt=urn:btih:{METAINFO.info.info_hash}")
+        adding = self.session.add(link, self.swarm.folder / "save", choose=lambda info: only(A))
+        self.torrent = self.swarm.network.result_of(adding)
+        self.swarm.network.advance(1)
+        self.assertUnchosen(self.again(), "to be chosen")
+        self.assertGoesOnWith(self.torrent)
+        self.swarm.quiet()
+
+    def test_a_link_whose_choice_cannot_be_read_is_refused_unless_the_user_chooses(self):
+        self.swarm = FiledSwarm(self, METAINFO, DATA)
+        self.session = self.swarm.leech()
+        refused = self.session.add(self.link("&so=7-4"), self.swarm.folder / "save")
+        self.assertIn("so=7-4", str(self.failureResultOf(refused, MagnetError).value))
+        self.torrent = self.swarm.fetch(self.session, self.link("&so=7-4"), choose=lambda info: only(A))
+        self.complete()
+        self.assertThere("a")
         self.swarm.quiet()
 
     def test_a_file_that_cannot_be_made_fails_the_torrent_and_a_retry_goes_on(self):
