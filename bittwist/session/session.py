@@ -253,13 +253,14 @@ class Session(Service):
     ) -> Deferred[Torrent]:
         """Add a torrent whose files are, or will be, below `save_path`.
 
-        Fires when `state_dir` remembers it and it runs, or at once before the session knows where it
-        listens: then it runs as soon as that is known. `force` lets it write over files that nothing vouches
-        for. `choose` is asked for the priorities of files as soon as these are known, before any is made; a
-        magnet link that names files (BEP 53) wants no others, unless it says so. Where that cannot be chosen, the
+        Fires when `state_dir` remembers it and it runs, or at once before the session knows where it listens:
+        then it runs as soon as that is known. `force` lets it write over files that nothing vouches for.
+        `choose` is asked for the priorities of files as soon as these are known, before any is made; a magnet
+        link that names files (BEP 53) wants no others, unless it says so. Where that cannot be chosen, the
         torrent fails and fetches nothing until `set_priorities` has said which files are wanted. Fails with
-        DuplicateTorrent, with MetainfoError for what cannot be traded (only a v2 form, a magnet link with only a
-        v2 hash, or one whose choice of files cannot be read), and with SessionError once the session is stopped.
+        DuplicateTorrent, with MetainfoError for what cannot be traded (only a v2 form, a magnet link with
+        only a v2 hash, or one whose choice of files cannot be read), and with SessionError once the session
+        is stopped.
         """
         saved = SavedTorrent(source, str(save_path), start, 0, 0, self._wall())
         return maybeDeferred(self._torrents.add, saved, force, choose)
