@@ -44,7 +44,7 @@ bench: $(TOOLS)  ## the figures of docs/measurements.md, measured here (about 30
 	$(BIN)/python -m bench.tracker_workers
 
 soak: $(TOOLS)  ## the hostile-input tests at full size, with their ceilings in time and memory
-	BITTWIST_SOAK=1 $(BIN)/python -m pytest -k "not interop"
+	BITTWIST_SOAK=1 $(BIN)/python -m pytest -k "not interop" -o timeout=1800
 
 docs: $(TOOLS)  ## the documentation, into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -118,15 +118,18 @@ def test_a_killed_download_goes_on_where_it_was(tmp_path: Path, rate: float) -> 
         spoil = one_in(20, chance)
         bad = stack.enter_context(PacedSeed("127.0.0.3", metainfo.info, data, pace=pace * 4, spoil=spoil))
         seeds = [honest, bad]
-        done = 0
-        while done < kills:
+        done, over = 0, False
+        while done < kills and not over:
             with downloading(tmp_path, metainfo, data, seeds, chance) as (program, watcher):
                 if chance.random() < 0.8:  # the others may be killed before their first block
                     program.until(lambda: bool(honest.given), 30, "the first block")
                 # Every fifth life is long enough for what is kept to be synced and journaled.
                 time.sleep(chance.uniform(0.0, 1.0) + (2.5 if done % 5 == 2 else 0.0))
-                assert program.running(), program.output
-                kill(program)
+                # A slow machine gives it more of each life: at last there may be no more to fetch.
+                over = not program.running() and done > kills // 2
+                if not over:
+                    assert program.running(), program.output
+                    kill(program)
                 done += 1
             ledger.life(seeds, watcher, on_disk(tmp_path / "to", metainfo))
         honest.pace = bad.pace = 0.0
