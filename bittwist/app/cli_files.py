@@ -133,6 +133,8 @@ def create(
 
     shared = Path(path)
     name = name if name is not None else shared.resolve().name
+    if not name:
+        raise click.UsageError(f"{path} has no name: give it one with --name")
     target: Path | None = None  # standard output
     if output == "-":
         _check_output(as_json)

@@ -20,7 +20,7 @@ from twisted.web.static import Data
 from bittwist.address import Address
 from bittwist.app.giving import checked, seeding_session
 from bittwist.app.own_address import own_address
-from bittwist.app.port import Port, opened
+from bittwist.app.port import Port, opened, with_hint
 from bittwist.app.report import Report
 from bittwist.app.transfer import STOPPING, Goal, seeding
 from bittwist.app.watch import Watch
@@ -102,8 +102,7 @@ async def _open(reactor: Any, everywhere: str, port: int, site: Site) -> IListen
     try:
         return await Network(reactor).listen(everywhere, port, site)
     except NetworkError as error:
-        reason = f"{error.reason} (--http-port takes another port; 0 is any free one)"
-        raise NetworkError(error.target, reason) from error
+        raise NetworkError(error.target, with_hint(error.reason, "--http-port")) from error
 
 
 def found_address() -> str:

@@ -123,9 +123,16 @@ class _Comparison:
         size = self._info.geometry.file_sizes[file]
         pieces = self._info.geometry.pieces_of_file(file)
         bad = [index for index in pieces if index not in good]
-        reason = self._errors.get(str(path), "")
+        reason = self._reason(path)
         verdict = self._verdict(file, self._stamps[file], bad, reason)
         return FileResult(path, size, verdict, len(pieces), len(bad), reason)
+
+    def _reason(self, path: Path) -> str:
+        """Why a file could not be read; or a folder on the way to it, which is named then."""
+        for place in (path, *path.parents):
+            if (reason := self._errors.get(str(place))) is not None:
+                return reason if place == path else f"{place} {reason}"
+        return ""
 
     def _verdict(self, file: int, stamp: FileStamp | None, bad: list[int], reason: str) -> Verdict:
         if reason:

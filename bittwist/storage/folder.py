@@ -20,6 +20,15 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that lies in the way must not wait for its other end.
 FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})  # which of them a link is depends on the system
+
+
+class NotAFolder(StorageError):
+    """Something else is at `path`, where a folder should be."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        kinds = ((stat.S_ISLNK, "is a link"), (stat.S_ISREG, "is a file"))
+        super().__init__(str(path), next((kind for test, kind in kinds if test(mode)), "is no folder"))
 
 
 class Folder:
@@ -48,7 +57,9 @@ class Folder:
         """Make the folder itself, if it is not there, and that durable."""
         try:
             self.root.mkdir(parents=True)
-        except FileExistsError:
+        except FileExistsError as error:
+            if (wrong := not_a_folder(self.root)) is not None:
+                raise wrong from error
             return
         fd = os.open(self.root.parent, _FOLDER)
         try:
@@ -58,17 +69,29 @@ class Folder:
 
     @contextmanager
     def parent_of(self, path: PurePosixPath, *, make: bool = False) -> Iterator[int]:
-        """The descriptor of the folder that `path` is in; with `make`, folders that are missing are made."""
+        """The descriptor of the folder that `path` is in; with `make`, folders that are missing are made.
+
+        StorageError, naming the folder, where one on the way is none or may not be entered; else OSError.
+        """
         fd = os.open(self.root, _FOLDER)
         try:
-            for name in path.parts[:-1]:
+            for depth, name in enumerate(path.parts[:-1], 1):
                 if make:
                     try:
                         os.mkdir(name, dir_fd=fd)
                         os.fsync(fd)
                     except FileExistsError:
                         pass
-                below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+                try:
+                    below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+                except OSError as error:
+                    if error.errno in _NO_FOLDER:
+                        mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+                        raise NotAFolder(self.root.joinpath(*path.parts[:depth]), mode) from error
+                    if isinstance(error, PermissionError):
+                        place = str(self.root.joinpath(*path.parts[:depth]))
+                        raise StorageError(place, os.strerror(errno.EACCES)) from error
+                    raise
                 os.close(fd)
                 fd = below
             yield fd
@@ -112,12 +135,8 @@ class Folder:
         try:
             with self.parent_of(path) as parent:
                 found = os.stat(path.name, dir_fd=parent, follow_symlinks=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, NotAFolder):
             return None
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                return None
-            raise
         if not stat.S_ISREG(found.st_mode):
             return None
         return FileStamp(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)
@@ -132,6 +151,16 @@ def mapped(path: Path, *below: PurePosixPath) -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno in _FULL:
             raise DiskFull(str(path.joinpath(*below)), reason) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST) and (wrong := not_a_folder(path)) is not None:
+            raise wrong from error
         if error.errno == errno.ELOOP:
             reason = "a symbolic link is in the way"
         raise StorageError(str(path.joinpath(*below)), reason) from error
+
+
+def not_a_folder(path: Path) -> NotAFolder | None:
+    """What is on the way to `path`, which the user chose, or there, and leads to no folder."""
+    for place in (*reversed(path.parents), path):
+        if os.path.lexists(place) and not place.is_dir():
+            return NotAFolder(place, os.lstat(place).st_mode)
+    return None

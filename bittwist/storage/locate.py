@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,6 @@ from bittwist.metainfo.create import order
 from bittwist.metainfo.files import safe_paths
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.names import split_extension
-from bittwist.storage.folder import mapped
 from bittwist.storage.scan import walk
 
 Choices = Sequence[Sequence[PurePosixPath]]
@@ -75,8 +74,8 @@ def _look(info: Info, folder: Path, below: Sequence[PurePosixPath]) -> _Found:
     """The files in the shared folder: as originals or, where more of them are found so, as a download."""
     there: dict[PurePosixPath, os.DirEntry[str]] = {}
     if folder.is_dir():
-        with mapped(folder):
-            there = {PurePosixPath(*components): entry for entry, components in walk(folder)}
+        files = walk(folder, enter=_ways(info, below))
+        there = {PurePosixPath(*components): entry for entry, components in files}
     own, safe = _own(info, there), [(path,) for path in below]
     return max(
         (
@@ -85,6 +84,16 @@ def _look(info: Info, folder: Path, below: Sequence[PurePosixPath]) -> _Found:
         ),
         key=lambda found: found.score,
     )
+
+
+def _ways(info: Info, below: Sequence[PurePosixPath]) -> Callable[[tuple[str, ...]], bool]:
+    """Whether a file of the torrent can be in a folder, as an original or as a download.
+
+    There may be a whole file system around them.
+    """
+    own = {entry.path[:depth] for entry in info.files for depth in range(1, len(entry.path))}
+    safe = {path.parts[:depth] for path in below for depth in range(1, len(path.parts))}
+    return lambda folder: folder in safe or tuple(map(_as_listed, folder)) in own
 
 
 def _own(info: Info, there: There) -> Choices:

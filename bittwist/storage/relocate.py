@@ -77,7 +77,7 @@ def tidy(folder: Folder, path: PurePosixPath) -> None:
         try:
             with folder.parent_of(parent) as above:
                 os.rmdir(parent.name, dir_fd=above)
-        except OSError:
+        except (OSError, StorageError):
             return  # something else is in it, or it is gone
 
 

@@ -39,30 +39,40 @@ def scan(
     with mapped(path):
         path = path.resolve(strict=True)
         found = os.stat(path)
-        if stat.S_ISREG(found.st_mode):
-            return [ScannedFile(path, (), found.st_size)]
-        files = [
-            ScannedFile(Path(entry.path), components, entry.stat(follow_symlinks=False).st_size)
-            for entry, components in walk(path, left_out)
-            if _wanted(components, include, exclude)
-        ]
+    if stat.S_ISREG(found.st_mode):
+        return [ScannedFile(path, (), found.st_size)]
+    if not stat.S_ISDIR(found.st_mode):
+        raise StorageError(str(path), "is no file or folder")
+    files = []
+    for entry, components in walk(path, left_out):
+        if _wanted(components, include, exclude):
+            file = Path(entry.path)
+            with mapped(file):
+                files.append(ScannedFile(file, components, entry.stat(follow_symlinks=False).st_size))
     if not files:
         raise StorageError(str(path), "there are no files to share")
     return sorted(files, key=lambda file: order(file.components))
 
 
 def walk(
-    root: Path, left_out: Callable[[Path], None] | None = None
+    root: Path,
+    left_out: Callable[[Path], None] | None = None,
+    enter: Callable[[tuple[str, ...]], bool] = lambda components: True,
 ) -> Iterator[tuple[os.DirEntry[str], tuple[str, ...]]]:
-    """The regular files below a folder with their relative path, in no order; no link is followed."""
+    """The regular files below a folder with their relative path, in no order; no link is followed.
+
+    Only folders are looked into, but for `root`, that `enter` says yes to. StorageError, naming the folder,
+    where one cannot be read.
+    """
     folders: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
     while folders:
         folder, components = folders.pop()
-        with os.scandir(folder) as entries:
+        with mapped(folder), os.scandir(folder) as entries:
             for entry in entries:
                 below = (*components, entry.name)
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append((Path(entry.path), below))
+                    if enter(below):
+                        folders.append((Path(entry.path), below))
                 elif entry.is_file(follow_symlinks=False):
                     yield entry, below
                 elif left_out is not None:

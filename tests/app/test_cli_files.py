@@ -337,6 +337,12 @@ def test_seed_and_download_refuse_a_v2_only_torrent_by_its_name(bittwist, tmp_pa
     assert refused.err == "Failed: x: this torrent has only a v2 form, which cannot be traded yet\n"
 
 
+def test_create_of_what_has_no_name_asks_for_one(bittwist):
+    refused = bittwist("create", "/", "--include", "nothing")
+    assert refused.code == 2
+    assert "give it one with --name" in refused.err
+
+
 def test_create_looks_where_it_will_write_before_it_hashes(bittwist, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("bittwist.app.making.hash_tree", None)
     (tmp_path / "there").mkdir()

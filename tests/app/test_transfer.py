@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shlex
@@ -13,20 +14,21 @@ from typing import Any
 from unittest import mock
 
 import click
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app import share as share_module
 from bittwist.app.choices import Choices
-from bittwist.app.port import Port
+from bittwist.app.port import Port, opened
 from bittwist.app.share import share
 from bittwist.app.transfer import STOPPING, Goal, completion, download, seed, seeding
-from bittwist.errors import SessionError, StorageError
+from bittwist.errors import NetworkError, SessionError, StorageError
 from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.session import SessionSettings
 from bittwist.session.lifecycle import State
 from bittwist.storage.hashing import create_torrent
 from bittwist.storage.store import NOT_OURS
@@ -228,6 +230,18 @@ class DownloadTests(TransferTests):
             self.assertEqual(self.code(self.download(torrent, self.base / "there")), 1)
         self.assertEqual(self.told("failed"), [f"{self.base}: is a folder that cannot be written to"])
 
+    def test_a_file_in_the_place_of_a_folder_is_named(self) -> None:
+        torrent = self.torrent()
+        for name in ("share", ".bittwist"):
+            with self.subTest(name):
+                self.report.take()
+                wrong = self.base / f"to{name}" / name
+                wrong.parent.mkdir()
+                wrong.write_bytes(b"mine")
+                self.assertEqual(self.code(self.download(torrent, wrong.parent)), 1)
+                self.assertEqual(self.told("failed"), [f"{wrong}: is a file"])
+                self.assertEqual(wrong.read_bytes(), b"mine")
+
     def test_files_of_others_are_written_over_only_by_force_which_is_named(self) -> None:
         torrent = self.torrent()
         theirs = self.base / "there" / "share" / "file-1"
@@ -272,6 +286,32 @@ class SeedTests(TransferTests):
         self.assertEqual(self.told("failed"), [f"{self.content / 'file-2'}: is not there with 40000 bytes"])
         self.assertEqual(self.told("listening"), [])
         self.assertFalse((self.content / "file-2").exists())
+
+    def test_an_address_of_another_machine_is_not_blamed_on_the_port(self) -> None:
+        self.torrent()
+        metainfo = Metainfo.parse((self.base / "share.torrent").read_bytes())
+        host = self.network.host("10.0.0.1")
+        for bind, number in (("10.0.0.77", None), ("10.0.0.77", 7000), ("fd77::9", 0)):
+            with self.subTest(bind, number=number):
+                self.report.take()
+                port = Port(bind, number)
+                running = self.start(seed(host, metainfo, self.content, port, (), Choices(), self.report))
+                self.assertEqual(self.code(running), 1)
+                self.assertEqual(self.told("failed"), [f"{bind}: --bind names no address of this machine"])
+
+    def test_the_port_option_is_named_only_where_another_port_helps(self) -> None:
+        for reason, named in (
+            (f"10.0.0.1:80: {os.strerror(errno.EACCES).lower()}", True),
+            (f"10.0.0.1:80: {os.strerror(errno.EADDRINUSE).lower()}", True),
+            (f"10.0.0.1:80: {os.strerror(errno.EADDRNOTAVAIL).lower()}", False),  # without --bind
+            ("10.0.0.1:80: too many open files", False),
+        ):
+            with self.subTest(reason):
+                session = mock.Mock(settings=SessionSettings())
+                session.when_listening = lambda reason=reason: fail(NetworkError("10.0.0.1:80", reason))
+                told = self.failureResultOf(Deferred.fromCoroutine(opened(session)), SessionError).value
+                self.assertTrue(str(told).startswith(reason))
+                self.assertEqual("--port" in str(told), named)
 
     def test_a_busy_port_is_named_once_and_so_is_the_option(self) -> None:
         self.torrent()

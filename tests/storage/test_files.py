@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -118,9 +120,49 @@ class OneFile(InFolder):
         (self.folder / "outside").mkdir()
         (self.save / "share").mkdir(parents=True)
         (self.save / "share/sub").symlink_to(self.folder / "outside")
-        self.assertRaises(StorageError, storage.prepare)
-        self.assertRaises(StorageError, storage.write, 0, 0, memoryview(self.content)[:32768])
+        for call in (storage.prepare, partial(storage.write, 0, 0, memoryview(self.content)[:32768])):
+            refused = self.assertRefused("is a link", call)
+            self.assertEqual(refused.path, str(self.save / "share/sub"))
         self.assertEqual(list((self.folder / "outside").iterdir()), [])
+
+    def test_a_file_in_the_place_of_a_folder_is_named_wherever_it_is_on_the_way(self) -> None:
+        for way, reason in (("share/sub", "is a file"), ("share", "is a file"), ("", "is a file")):
+            with self.subTest(way):
+                save = self.make_folder() / "save"
+                there = save / way
+                there.parent.mkdir(parents=True, exist_ok=True)
+                there.write_bytes(b"mine")
+                info = make_info(self.content, [("sub/a", 40_000), ("sub/b", 40_000)])
+                storage = FileStorage(save, info)
+                self.assertEqual(self.assertRefused(reason, storage.prepare).path, str(there))
+                storage = FileStorage(save / "below", info)
+                if not way:
+                    self.assertEqual(self.assertRefused(reason, storage.prepare).path, str(there))
+                self.assertEqual(there.read_bytes(), b"mine")
+
+    def test_what_is_neither_file_nor_link_nor_folder_is_named_too(self) -> None:
+        self.save.mkdir()
+        os.mkfifo(self.path)
+        storage = FileStorage(self.save, make_info(self.content, [("a", 40_000), ("b", 40_000)]))
+        self.assertEqual(self.assertRefused("is no folder", storage.prepare).path, str(self.path))
+
+    def test_a_folder_that_may_not_be_entered_is_named(self) -> None:
+        info = make_info(self.content, [("sub/a", 40_000), ("sub/b", 40_000)])
+        storage = FileStorage(self.save, info)
+        storage.prepare()
+        storage.close()
+        real = os.open
+
+        def refuse(path: object, *words: Any, **how: Any) -> int:
+            if path == "sub":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return real(path, *words, **how)  # type: ignore[arg-type]
+
+        with mock.patch("os.open", refuse):
+            refused = self.assertRefused(
+                "Permission denied", storage.read_into, 0, 0, memoryview(bytearray(9))
+            )
+        self.assertEqual(refused.path, str(self.save / "share/sub"))
 
     def test_the_save_folder_itself_may_be_a_link(self) -> None:
         (self.folder / "real").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import CancelledError
 from hashlib import sha1
@@ -71,6 +72,33 @@ class Scanning(OnFiles):
         self.assertRaises(StorageError, scan, self.root / "missing")
         self.write("a")
         self.assertRaises(StorageError, scan, self.root, ["*.txt"])
+
+    def test_what_is_neither_file_nor_folder_is_said_to_be_so(self) -> None:
+        os.mkfifo(self.root / "pipe")
+        for path in (self.root / "pipe", Path("/dev/null")):
+            refused = self.assertRaises(StorageError, scan, path)
+            self.assertEqual(str(refused), f"{path}: is no file or folder")
+
+    def test_the_folder_that_cannot_be_read_is_named_and_not_the_one_that_is_shared(self) -> None:
+        self.write("deep/down/a")
+        real = os.scandir
+
+        def refuse(path: Path) -> object:
+            if path.name == "down":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return real(path)
+
+        with mock.patch("os.scandir", refuse):
+            refused = self.assertRaises(StorageError, scan, self.root)
+        self.assertEqual(str(refused), f"{self.root / 'deep/down'}: Permission denied")
+
+    def test_a_file_that_goes_while_it_is_scanned_is_named(self) -> None:
+        path = self.write("deep/a")
+        entry = mock.Mock(path=str(path))
+        entry.stat.side_effect = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        with mock.patch("bittwist.storage.scan.walk", lambda *_: [(entry, ("deep", "a"))]):
+            refused = self.assertRaises(StorageError, scan, self.root)
+        self.assertEqual(str(refused), f"{path}: No such file or directory")
 
 
 class Hashing(OnFiles):
@@ -172,6 +200,15 @@ class Verifying(OnFiles):
         results = {result.path.name: result for result in verify(self.metainfo, self.root)}
         self.assertEqual(results["e"].verdict, Verdict.UNREADABLE)
         self.assertIn("link", results["e"].reason)
+
+    def test_a_link_in_the_place_of_a_folder_is_named(self) -> None:
+        self.write("sub/f", 50_000)
+        metainfo = create_torrent(self.root)
+        (self.root / "sub").rename(self.root.parent / "elsewhere")
+        (self.root / "sub").symlink_to(self.root.parent / "elsewhere")
+        results = {result.path.name: result for result in verify(metainfo, self.root)}
+        self.assertEqual(results["f"].verdict, Verdict.UNREADABLE)
+        self.assertEqual(results["f"].reason, f"{self.root / 'sub'} is a link")
 
     def test_nothing_there_is_missing_and_nothing_is_made(self) -> None:
         elsewhere = self.root.parent / "elsewhere"

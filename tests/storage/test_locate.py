@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,18 @@ class Namesakes(SynchronousTestCase):
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_bytes((self.root / "/".join(entry.path)).read_bytes())
         return target
+
+    def test_folders_that_no_file_of_the_torrent_can_be_in_are_not_looked_into(self) -> None:
+        (self.root / "sub").mkdir()
+        self.write("sub/a", "b")
+        metainfo = create_torrent(self.root)
+        (self.root / "other" / "sub").mkdir(parents=True)
+        (self.base / "elsewhere" / "sub").mkdir(parents=True)
+        looked: list[Path] = []
+        real = os.scandir
+        with mock.patch("os.scandir", lambda path: [looked.append(Path(path)), real(path)][1]):
+            self.assertTrue(self.all_good(metainfo, self.base))
+        self.assertEqual(set(looked), {self.base, self.root, self.root / "sub"})
 
     def test_the_originals_are_found_under_their_own_names(self) -> None:
         for odd, safe in TWINS:
