@@ -36,7 +36,7 @@ def one_seed(piece_length: int, total_size: int, turn: int) -> float:
     """µs a block, `turn` blocks coming between two picks: room, pick, requested, received twice, verified."""
     geometry = Geometry(piece_length, total_size)
     picker = Picker(geometry, Random(1), max_active=max(1, BUDGET // piece_length))
-    picker.peer_has_all(0)
+    picker.joined(0, Bitfield.full(geometry.num_pieces))
     pipeline = Pipeline()
     pipeline.limit(500)
     outstanding: deque[tuple[int, int, int]] = deque()

@@ -93,15 +93,6 @@ class Bitfield:
         inverse = Bitfield.full(self.num_pieces).as_int() ^ self.as_int()
         return _indices(inverse.to_bytes(len(self._bits), "big"))
 
-    def any_missing_from(self, other: Bitfield) -> bool:
-        """Whether `other` has a piece that is missing here (are they interesting to us?)."""
-        if self.count == self.num_pieces or other.count == 0:
-            return False
-        if other.count > self.count:
-            return True
-        mine = self.as_int()
-        return mine | other.as_int() != mine
-
     def as_int(self) -> int:
         """The wire form (spare bits and all) as one big-endian number, for set operations at one stroke."""
         value = self._int

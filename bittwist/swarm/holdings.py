@@ -77,9 +77,6 @@ class Holdings:
         self.availability.add(bitfield)
         self._moved(bitfield)
 
-    def joined_seed(self, key: PeerKey) -> None:
-        self.joined(key, self._full)
-
     def peer_have(self, key: PeerKey, index: int) -> None:
         peer = self._peers[key]
         if peer.has.complete or not peer.has.add(index):

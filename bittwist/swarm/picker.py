@@ -16,8 +16,7 @@ What a peer is asked for, in this order:
 3. a piece reserved for it;
 4. a piece begun by a peer that left or choked us: it becomes the owner;
 5. with `share` (it is too slow for a whole piece): a piece that others are fetching;
-6. a new piece: by chance until `random_first` are there, then of the most wanted the rarest (`sequential`:
-   the first);
+6. a new piece (`newpieces` has the rule);
 7. a piece that others are fetching and that has unrequested blocks;
 8. blocks that another peer was asked for and has not sent yet (`_ask_again` has the rule).
 
@@ -39,9 +38,8 @@ from bittwist.swarm.availability import Availability
 from bittwist.swarm.deadlines import Deadlines, Urgent
 from bittwist.swarm.flight import Arrived, Block, Came, InFlight, PeerKey, PieceState
 from bittwist.swarm.holdings import Holdings
+from bittwist.swarm.newpieces import NewPieces
 from bittwist.swarm.reservations import Reservations
-from bittwist.swarm.rows import Rows
-from bittwist.swarm.suggestions import Suggested
 
 __all__ = ["OVERDUE", "OVERDUE_AT_BOUND", "Block", "Came", "PeerKey", "Picker", "PieceState"]
 
@@ -61,7 +59,6 @@ class Picker:
             raise LocalProtocolError(f"no piece may be in flight: max_active is {max_active}")
         self._geometry = geometry
         self._random = random
-        self._random_first = random_first
         self._forgotten: list[int] = []
         self.max_active = max_active
         self.have = Bitfield(geometry.num_pieces)  # verified and kept; to be read only
@@ -70,8 +67,7 @@ class Picker:
         self._reserved = Reservations()
         self.deadlines = Deadlines()
         self._urgent = Urgent(self.deadlines, self._flight, self._holdings, self._reserved)
-        self._rows = Rows(geometry.num_pieces)
-        self._suggested = Suggested()
+        self._new = NewPieces(self.have, self._holdings, random, random_first)
 
     # What is wanted
 
@@ -107,11 +103,7 @@ class Picker:
         """
         self._holdings.joined(key, bitfield)
         if in_rows:
-            self._rows.join(key)
-
-    def peer_has_all(self, key: PeerKey) -> None:
-        """A peer is a seed (BEP 6, "Have All")."""
-        self._holdings.joined_seed(key)
+            self._new.in_rows(key)
 
     def peer_have(self, key: PeerKey, index: int) -> None:
         """A peer has one piece more."""
@@ -119,12 +111,11 @@ class Picker:
 
     def suggested(self, key: PeerKey, index: int) -> None:
         """A peer has a piece at hand (BEP 6): a new one for it is that, if none is wanted more."""
-        self._suggested.add(key, index)
+        self._new.suggested(key, index)
 
     def left(self, key: PeerKey) -> None:
         """A peer is gone: what was asked of it is wanted from others."""
-        self._rows.left(key)
-        self._suggested.left(key)
+        self._new.left(key)
         self._holdings.left_by(key)
         self._flight.left(key)
         self._end_reservations(key)
@@ -153,11 +144,6 @@ class Picker:
         if index in self._flight.active:
             return PieceState.ACTIVE
         return PieceState.WANTED if self._holdings.wants(index) else PieceState.UNWANTED
-
-    @property
-    def in_flight(self) -> int:
-        """How many pieces hold a buffer: at most `max_active`, and one more that has a deadline."""
-        return len(self._flight)
 
     @property
     def endgame(self) -> bool:
@@ -278,7 +264,7 @@ class Picker:
         if flight.parked and len(flight) >= self.max_active:
             self._forget(next(iter(flight.parked)))
         if len(flight) < self.max_active:
-            index = self._new_piece(key, only)
+            index = self._new.next(key, only)
             if index is not None:
                 return self._start(index, key)
         return self._find(flight.open, key, only) or (self._make_room(key) if only is None else None)
@@ -304,28 +290,9 @@ class Picker:
                 return piece
         return None
 
-    def _new_piece(self, key: PeerKey, only: Collection[int] | None) -> int | None:
-        if only is not None:
-            return self._holdings.best_of(key, only)
-        index = self._rows.following(key, lambda index: self._is_next_best(key, index))
-        if index is None and not self._holdings.sequential:
-            index = self._suggested.next(key, lambda index: self._is_next_best(key, index))
-        if index is not None:
-            return index
-        if self.have.count < self._random_first:
-            index = self._holdings.by_chance(key, self._random)
-        if index is None:
-            index = self._holdings.next(key, self._random)
-        if index is None:
-            return None
-        return self._rows.beginning(key, index, lambda index: self._is_next_best(key, index))
-
-    def _is_next_best(self, key: PeerKey, index: int) -> bool:
-        return self.offers(key, index) and self._holdings.is_top(index)
-
     def _start(self, index: int, key: PeerKey) -> ActivePiece:
         self._holdings.take(index)
-        self._rows.began(key, index)
+        self._new.began(key, index)
         piece = self._flight.start(index)
         self._flight.own(key, piece)
         return piece

@@ -12,7 +12,7 @@ MAX_BACK = 256  # pieces looked at for where a gap begins; a longer row is as go
 
 
 class Rows:
-    """Who is asked for pieces in rows, and the last piece begun for each; owned by the picker."""
+    """Who is asked for pieces in rows, and the last piece begun for each."""
 
     def __init__(self, num_pieces: int) -> None:
         self._num_pieces = num_pieces

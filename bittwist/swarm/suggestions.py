@@ -12,7 +12,7 @@ MAX_SUGGESTED = 16  # pieces, of one peer, followed at a time; the newest count 
 
 
 class Suggested:
-    """What peers suggest to us; owned by the picker."""
+    """What peers suggest to us."""
 
     def __init__(self) -> None:
         self._pieces: dict[PeerKey, dict[int, None]] = {}

@@ -72,17 +72,6 @@ def test_it_is_a_set_of_indices(case):
     assert not any(copy.discard(index) for index in indices)
 
 
-@given(st.integers(1, 40), st.data())
-def test_what_is_missing_from_another_agrees_with_sets(num_pieces, data):
-    draw = st.sets(st.integers(0, num_pieces - 1))
-    mine, theirs = data.draw(draw), data.draw(draw)
-    ours, others = bitfield(num_pieces, mine), bitfield(num_pieces, theirs)
-    assert ours.any_missing_from(others) == bool(theirs - mine)
-    for index in theirs:
-        ours.add(index)
-    assert not ours.any_missing_from(others)
-
-
 def test_full_has_every_piece():
     assert Bitfield.full(9).to_bytes() == b"\xff\x80"
     assert Bitfield.full(9).complete

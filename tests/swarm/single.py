@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bittwist.swarm.picker import PeerKey, Picker
+from bittwist.metainfo.bitfield import Bitfield
+from bittwist.swarm.picker import PeerKey, Picker, PieceState
 from bittwist.swarm.pipeline import Pipeline
 
 
@@ -15,6 +16,17 @@ class Receipt:
     fresh: bool
     complete: bool
     others: tuple[PeerKey, ...]
+
+
+def seed_joins(picker: Picker, key: PeerKey) -> None:
+    """A peer that has every piece comes."""
+    picker.joined(key, Bitfield.full(picker.have.num_pieces))
+
+
+def flying(picker: Picker) -> int:
+    """How many pieces are in flight: each holds a buffer."""
+    states = map(picker.state, range(picker.have.num_pieces))
+    return sum(state in (PieceState.ACTIVE, PieceState.VERIFYING) for state in states)
 
 
 def received(picker: Picker, key: PeerKey, index: int, begin: int) -> Receipt:

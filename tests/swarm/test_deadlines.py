@@ -8,7 +8,7 @@ from bittwist.metainfo.bitfield import Bitfield
 from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.swarm.deadlines import LATE, LATE_PAST, MAX_DEADLINES, Deadlines
 from bittwist.swarm.picker import Picker
-from tests.swarm.single import received
+from tests.swarm.single import flying, received, seed_joins
 
 FAST, SLOW, OTHER = 1, 2, 3
 
@@ -17,7 +17,7 @@ def picker(pieces: int = 8, blocks: int = 4, max_active: int = 8) -> Picker:
     geometry = Geometry(blocks * BLOCK, pieces * blocks * BLOCK)
     made = Picker(geometry, Random(1), max_active=max_active, random_first=0)
     for key in (FAST, SLOW, OTHER):
-        made.peer_has_all(key)
+        seed_joins(made, key)
     return made
 
 
@@ -81,7 +81,7 @@ def test_it_is_begun_though_the_bound_is_reached_and_only_one_more() -> None:
     picks.deadlines.add(one, 1.0)
     picks.deadlines.add(two, 2.0)
     assert set(pieces_of(picks.pick(OTHER, 20, now=0.0))) == {one, first}
-    assert picks.in_flight == 2
+    assert flying(picks) == 2
 
 
 def test_a_piece_that_is_here_or_not_wanted_is_passed_over() -> None:

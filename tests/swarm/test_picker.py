@@ -10,7 +10,7 @@ from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.swarm.picker import OVERDUE, OVERDUE_AT_BOUND, Picker, PieceState
 from bittwist.swarm.requests import MAX_COPIES, MAX_HASTY
 from bittwist.swarm.reservations import RESERVED_FOR
-from tests.swarm.single import received
+from tests.swarm.single import flying, received, seed_joins
 
 ALICE, BOB, CAROL, DAVE = 1, 2, 3, 4
 
@@ -43,7 +43,7 @@ def fetch(picks: Picker, key: int, count: int = 1000, *, now: float = 0.0) -> li
 
 def test_a_seed_is_asked_for_whole_pieces_in_block_order() -> None:
     picks = picker()
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     blocks = picks.pick(ALICE, 3, now=0.0) + picks.pick(ALICE, 9, now=0.0)
     for at in (0, 4, 8):
         index = blocks[at][0]
@@ -52,7 +52,7 @@ def test_a_seed_is_asked_for_whole_pieces_in_block_order() -> None:
 
 def test_the_last_block_of_all_is_as_long_as_what_is_left() -> None:
     picks = picker(2, short=BLOCK + 100)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     blocks = picks.pick(ALICE, 100, now=0.0)
     assert len(blocks) == 7
     assert (1, 2 * BLOCK, BLOCK - 100) in blocks
@@ -61,7 +61,7 @@ def test_the_last_block_of_all_is_as_long_as_what_is_left() -> None:
 
 def test_a_torrent_of_one_short_block() -> None:
     picks = picker(1, 1, short=BLOCK - 1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     assert picks.pick(ALICE, 4, now=0.0) == [(0, 0, 1)]
     assert received(picks, ALICE, 0, 0).complete
     picks.verified(0)
@@ -70,14 +70,14 @@ def test_a_torrent_of_one_short_block() -> None:
 
 def test_a_torrent_without_content_wants_nothing() -> None:
     picks = Picker(Geometry(BLOCK, 0), Random(1), max_active=1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     assert picks.pick(ALICE, 4, now=0.0) == []
     assert not picks.interesting(ALICE) and not picks.endgame
 
 
 def test_a_piece_goes_through_its_states() -> None:
     picks = picker(1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     seen = [picks.state(0)]
     for index, begin, _ in picks.pick(ALICE, 4, now=0.0):
         seen.append(picks.state(0))
@@ -92,8 +92,8 @@ def test_a_piece_goes_through_its_states() -> None:
 
 def test_a_piece_that_failed_is_wanted_again_and_says_who_gave_it() -> None:
     picks = picker(1)
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     for key in (ALICE, BOB, ALICE, BOB):
         ((index, begin, _),) = picks.pick(key, 1, now=0.0)
         received(picks, key, index, begin)
@@ -105,7 +105,7 @@ def test_a_piece_that_failed_is_wanted_again_and_says_who_gave_it() -> None:
 
 def test_a_second_copy_of_a_block_is_not_fresh() -> None:
     picks = picker(1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.pick(ALICE, 4, now=0.0)
     assert received(picks, ALICE, 0, 0).fresh
     assert not received(picks, ALICE, 0, 0).fresh
@@ -124,7 +124,7 @@ def test_the_first_pieces_are_picked_by_chance_and_the_others_by_rarity() -> Non
     first, third = set(), set()
     for seed in range(30):
         picks = Picker(Geometry(BLOCK, 20 * BLOCK), Random(seed), max_active=20, random_first=2)
-        picks.peer_has_all(ALICE)
+        seed_joins(picks, ALICE)
         picks.joined(BOB, having(20, *range(17)))
         first.add(fetch(picks, ALICE, 1)[0][0])
         fetch(picks, ALICE, 1)
@@ -135,7 +135,7 @@ def test_the_first_pieces_are_picked_by_chance_and_the_others_by_rarity() -> Non
 
 def test_rarest_first() -> None:
     picks = picker(4, 1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.joined(BOB, having(4, 0, 1, 2))
     picks.joined(CAROL, having(4, 0, 1))
     picks.joined(DAVE, having(4, 0))
@@ -144,7 +144,7 @@ def test_rarest_first() -> None:
 
 def test_a_have_changes_the_order() -> None:
     picks = picker(3, 1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.joined(BOB, having(3, 0, 1))
     picks.joined(CAROL, having(3))
     picks.peer_have(CAROL, 2)
@@ -157,7 +157,7 @@ def test_a_have_changes_the_order() -> None:
 
 def test_a_peer_that_leaves_is_not_counted_any_more() -> None:
     picks = picker(2, 1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.joined(BOB, having(2, 0))
     picks.joined(CAROL, having(2, 1))
     picks.left(CAROL)
@@ -184,7 +184,7 @@ def test_a_peer_is_asked_only_for_what_it_has() -> None:
 
 def test_a_pick_can_be_limited_to_some_pieces() -> None:
     picks = picker()
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.pick(ALICE, 1, now=0.0)
     assert {block[0] for block in picks.pick(ALICE, 100, now=0.0, only={6, 2})} <= {6, 2}
     assert picks.pick(ALICE, 100, now=0.0, only=frozenset()) == []
@@ -222,7 +222,7 @@ def test_what_is_restored_is_not_asked_for() -> None:
     picks = picker()
     have = picks.have
     picks.restore(having(8, 0, 1, 2, 3, 4, 5))
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     assert {block[0] for block in picks.pick(ALICE, 100, now=0.0)} == {6, 7}
     picks.restore(having(8, 7))
     assert picks.have is have and list(have) == [7]
@@ -235,7 +235,7 @@ def test_what_is_restored_is_not_asked_for() -> None:
 def test_fast_peers_keep_to_their_own_pieces() -> None:
     picks = picker()
     for key in (ALICE, BOB):
-        picks.peer_has_all(key)
+        seed_joins(picks, key)
     pieces: dict[int, set[int]] = {ALICE: set(), BOB: set()}
     for _ in range(8):
         for key in (ALICE, BOB):
@@ -247,15 +247,15 @@ def test_slow_peers_may_share_a_piece() -> None:
     picks = picker()
     pieces = set()
     for key in (ALICE, BOB, CAROL):
-        picks.peer_has_all(key)
+        seed_joins(picks, key)
         pieces.update(block[0] for block in picks.pick(key, 1, now=0.0, share=True))
     assert len(pieces) == 1
 
 
 def test_what_a_peer_began_that_left_is_finished_first() -> None:
     picks = picker()
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     (first, *_, last) = picks.pick(ALICE, 3, now=0.0)
     received(picks, ALICE, first[0], first[1])
     picks.left(ALICE)
@@ -266,8 +266,8 @@ def test_what_a_peer_began_that_left_is_finished_first() -> None:
 
 def test_a_peer_that_is_owned_a_piece_and_chokes_leaves_it_to_others() -> None:
     picks = picker()
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     asked = picks.pick(ALICE, 2, now=0.0)
     picks.released(ALICE, asked)
     assert picks.pick(BOB, 2, now=0.0) == asked
@@ -275,7 +275,7 @@ def test_a_peer_that_is_owned_a_piece_and_chokes_leaves_it_to_others() -> None:
 
 def test_a_late_block_of_a_released_request_still_counts() -> None:
     picks = picker(1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     asked = picks.pick(ALICE, 4, now=0.0)
     picks.released(ALICE, asked)
     assert received(picks, ALICE, *asked[1][:2]).fresh
@@ -284,7 +284,7 @@ def test_a_late_block_of_a_released_request_still_counts() -> None:
 
 def test_a_block_that_nobody_was_asked_for_yet_may_come_from_a_former_attempt() -> None:
     picks = picker(1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.pick(ALICE, 1, now=0.0)
     assert received(picks, ALICE, 0, 2 * BLOCK).fresh
     assert [block[1] // BLOCK for block in picks.pick(ALICE, 9, now=0.0)] == [1, 3]
@@ -295,7 +295,7 @@ def test_a_block_that_nobody_was_asked_for_yet_may_come_from_a_former_attempt() 
 
 def end_game() -> Picker:
     picks = picker(2)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.pick(ALICE, 8, now=0.0)
     assert picks.endgame
     return picks
@@ -303,7 +303,7 @@ def end_game() -> Picker:
 
 def test_in_the_end_game_others_are_asked_too_and_cancelled() -> None:
     picks = end_game()
-    picks.peer_has_all(BOB)
+    seed_joins(picks, BOB)
     again = picks.pick(BOB, 100, now=0.0)
     assert len(again) == MAX_HASTY
     index, begin, _ = again[0]
@@ -314,15 +314,15 @@ def test_in_the_end_game_others_are_asked_too_and_cancelled() -> None:
 
 def test_in_the_end_game_what_would_come_last_is_asked_for_again_first() -> None:
     picks = picker(1, 8)
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     asked = picks.pick(ALICE, 8, now=0.0)
     assert picks.pick(BOB, 2, now=0.0) == [asked[7], asked[6]]
 
 
 def test_what_is_overdue_is_asked_for_again_first_and_without_the_haste_bound() -> None:
     picks = end_game()
-    picks.peer_has_all(BOB)
+    seed_joins(picks, BOB)
     assert len(picks.pick(BOB, 100, now=OVERDUE)) == 8
 
 
@@ -330,7 +330,7 @@ def test_a_block_is_asked_of_a_few_peers_only() -> None:
     picks = end_game()
     copies = 1
     for key in range(2, 10):
-        picks.peer_has_all(key)
+        seed_joins(picks, key)
         copies += bool(picks.pick(key, 100, now=OVERDUE))
     assert copies == MAX_COPIES
 
@@ -338,7 +338,7 @@ def test_a_block_is_asked_of_a_few_peers_only() -> None:
 def test_a_copy_is_enough_when_the_first_peer_leaves() -> None:
     picks = picker(1, 1)
     for key in (ALICE, BOB, CAROL):
-        picks.peer_has_all(key)
+        seed_joins(picks, key)
     picks.pick(ALICE, 1, now=0.0)
     assert picks.pick(BOB, 1, now=0.0) == [(0, 0, BLOCK)]
     picks.left(ALICE)
@@ -348,7 +348,7 @@ def test_a_copy_is_enough_when_the_first_peer_leaves() -> None:
 def test_a_peer_that_gives_up_its_copy_changes_nothing_for_the_first() -> None:
     picks = picker(1, 1)
     for key in (ALICE, BOB):
-        picks.peer_has_all(key)
+        seed_joins(picks, key)
     picks.pick(ALICE, 1, now=0.0)
     picks.released(BOB, picks.pick(BOB, 1, now=0.0))
     assert received(picks, ALICE, 0, 0).others == ()
@@ -356,8 +356,8 @@ def test_a_peer_that_gives_up_its_copy_changes_nothing_for_the_first() -> None:
 
 def test_no_end_game_while_a_piece_is_there_to_begin() -> None:
     picks = picker(2)
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     picks.pick(ALICE, 4, now=0.0)
     assert not picks.endgame
     assert picks.pick(BOB, 4, now=0.0)[0][0] != picks.pick(ALICE, 1, now=0.0)
@@ -368,14 +368,14 @@ def test_no_end_game_while_a_piece_is_there_to_begin() -> None:
 
 def test_no_more_pieces_are_in_flight_than_allowed() -> None:
     picks = picker(max_active=2)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     assert len({block[0] for block in picks.pick(ALICE, 100, now=0.0)}) == 2
-    assert picks.in_flight == 2
+    assert flying(picks) == 2
 
 
 def test_a_piece_that_is_being_verified_counts() -> None:
     picks = picker(max_active=1)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     for index, begin, _ in picks.pick(ALICE, 4, now=0.0):
         receipt = received(picks, ALICE, index, begin)
     assert receipt.complete
@@ -386,8 +386,8 @@ def test_a_piece_that_is_being_verified_counts() -> None:
 
 def test_at_the_bound_peers_help_with_what_is_active() -> None:
     picks = picker(max_active=1)
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     (mine,) = picks.pick(ALICE, 1, now=0.0)
     blocks = picks.pick(BOB, 2, now=0.0)
     assert [block[0] for block in blocks] == [mine[0]] * 2 and mine not in blocks
@@ -395,8 +395,8 @@ def test_at_the_bound_peers_help_with_what_is_active() -> None:
 
 def test_at_the_bound_the_blocks_a_slow_peer_owes_are_taken_from_it() -> None:
     picks = picker(max_active=1)
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     owed = picks.pick(ALICE, 4, now=0.0)
     assert picks.pick(BOB, 9, now=OVERDUE_AT_BOUND / 2) == []
     assert picks.pick(BOB, 9, now=OVERDUE_AT_BOUND) == owed
@@ -441,8 +441,8 @@ def test_what_could_still_be_finished_is_given_up_last() -> None:
 
 def test_a_reserved_piece_is_asked_of_its_peer_only() -> None:
     picks = picker(1)
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     picks.reserve(0, ALICE)
     assert picks.pick(BOB, 9, now=0.0) == []
     assert len(picks.pick(ALICE, 2, now=0.0)) == 2
@@ -452,7 +452,7 @@ def test_a_reserved_piece_is_asked_of_its_peer_only() -> None:
 
 def test_a_reserved_piece_comes_first() -> None:
     picks = picker()
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     picks.reserve(6, ALICE)
     assert picks.pick(ALICE, 1, now=0.0)[0][0] == 6
 
@@ -461,8 +461,8 @@ def test_a_reserved_piece_comes_first() -> None:
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_reservation_ends_when_its_peer_does_not_get_on(how: str, begun: bool) -> None:
     picks = picker(1)
-    picks.peer_has_all(ALICE)
-    picks.peer_has_all(BOB)
+    seed_joins(picks, ALICE)
+    seed_joins(picks, BOB)
     picks.reserve(0, ALICE)
     asked = picks.pick(ALICE, 2, now=0.0) if begun else []
     assert picks.pick(BOB, 9, now=0.0) == []
@@ -490,7 +490,7 @@ def test_a_piece_cannot_be_reserved_for_a_peer_without_it() -> None:
 
 def test_a_piece_that_a_check_of_the_disk_found_is_not_fetched_on() -> None:
     picks = picker(2)
-    picks.peer_has_all(ALICE)
+    seed_joins(picks, ALICE)
     asked = picks.pick(ALICE, 3, now=0.0)
     picks.verified(asked[0][0])
     assert not received(picks, ALICE, *asked[0][:2]).fresh

@@ -11,7 +11,7 @@ from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.swarm.picker import Picker, PieceState
 from bittwist.swarm.requests import MAX_COPIES
 from tests.scale import runs
-from tests.swarm.single import received
+from tests.swarm.single import flying, received, seed_joins
 
 KEYS = st.integers(0, 5)
 CHANCE = st.randoms(use_true_random=False)
@@ -186,9 +186,8 @@ class Swarm(RuleBasedStateMachine):
 
     @invariant()
     def no_more_pieces_are_in_flight_than_allowed(self) -> None:
-        flying = (PieceState.ACTIVE, PieceState.VERIFYING)
-        count = sum(self.picker.state(index) in flying for index in range(self.pieces))
-        assert self.picker.in_flight == count <= self.max_active + 1
+        count = flying(self.picker)
+        assert count <= self.max_active + 1
         if count > self.max_active:
             assert self.began_urgent
 
@@ -210,7 +209,7 @@ class Swarm(RuleBasedStateMachine):
             self.release(key, Random(0), True)
         self.levels = bytes([4]) * self.pieces
         self.picker.prioritise(self.levels)
-        self.picker.peer_has_all(99)
+        seed_joins(self.picker, 99)
         self.peers[99], self.asked[99], self.late[99] = set(range(self.pieces)), {}, {}
         for _ in range(100 * self.pieces):
             if self.picker.have.complete:
@@ -240,7 +239,7 @@ def test_blocks_in_a_row_count_as_they_would_one_by_one(
     asked: dict[int, list[tuple[int, int, int]]] = {0: [], 1: [], 2: []}
     for key in asked:
         for picker in together, apart:
-            picker.peer_has_all(key)
+            seed_joins(picker, key)
     for step in range(60):
         key, count, late = random.randrange(3), random.randrange(1, 9), random.random()
         picked = together.pick(key, count, now=float(step), share=late < 0.3)
