@@ -22,7 +22,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 
 from bittwist.metainfo.geometry import BLOCK, Geometry
 from bittwist.metainfo.infohash import InfoHash
-from bittwist.peer.protocol import PeerFactory, PeerProtocol
+from bittwist.peer.factory import PeerFactory
+from bittwist.peer.protocol import PeerProtocol
 from bittwist.wire.connection import Run
 from bittwist.wire.handshake import Handshake
 from bittwist.wire.messages import HaveAll, HaveNone, Interested, Unchoke

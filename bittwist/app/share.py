@@ -28,9 +28,9 @@ from bittwist.errors import BitTwistError, NetworkError
 from bittwist.metainfo.create import CreateOptions
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
+from bittwist.net.addresses import address_of
 from bittwist.net.policy import Network
 from bittwist.net.site import make_site
-from bittwist.peer.protocol import address_of
 from bittwist.session import Session
 from bittwist.storage.hashing import create_torrent
 from bittwist.storage.locate import locate

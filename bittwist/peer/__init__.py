@@ -5,7 +5,8 @@ utp, net, errors, address.
 """
 
 from bittwist.peer.callbacks import Callbacks
-from bittwist.peer.protocol import PeerFactory, PeerProtocol
+from bittwist.peer.factory import PeerFactory
+from bittwist.peer.protocol import PeerProtocol
 from bittwist.peer.settings import PeerSettings
 
 __all__ = ["Callbacks", "PeerFactory", "PeerProtocol", "PeerSettings"]

@@ -12,7 +12,8 @@ from bittwist.address import Address
 from bittwist.errors import BitTwistError, NetworkError
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.net.policy import reason_of
-from bittwist.peer.protocol import PeerFactory, PeerProtocol
+from bittwist.peer.factory import PeerFactory
+from bittwist.peer.protocol import PeerProtocol
 
 HALF_OPEN_LIMIT = 64  # handshakes under way at once (B13); routers and firewalls dislike more
 

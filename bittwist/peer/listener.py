@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from bittwist.address import Address
 from bittwist.errors import LocalProtocolError, NetworkError
+from bittwist.net.addresses import address_of
 from bittwist.net.dual import EVERYWHERE
-from bittwist.peer.protocol import address_of
 
 EVERY_IPV4 = "0.0.0.0"
 

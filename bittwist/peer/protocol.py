@@ -7,11 +7,11 @@ times leaves in one write when the reactor is next free.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, cast
+from typing import TYPE_CHECKING, ParamSpec, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime, ITCPTransport
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import IDelayedCall, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,19 +20,20 @@ from bittwist.errors import LocalProtocolError, NetworkError, OwnConnection, Rem
 from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.net import bulk
+from bittwist.net.addresses import address_of
 from bittwist.net.bulk import Bulk
-from bittwist.net.policy import Permit, allow_all
-from bittwist.net.throttle import Allowances, no_limits
-from bittwist.peer.callbacks import Callbacks, Lookup
+from bittwist.peer.callbacks import Callbacks
 from bittwist.peer.patience import Patience
 from bittwist.peer.plain import Plain
 from bittwist.peer.reading import Reading
-from bittwist.peer.settings import PeerSettings
 from bittwist.wire.connection import Opened, Run, WireConnection
 from bittwist.wire.handshake import Handshake
 from bittwist.wire.messages import KeepAlive, Message
 from bittwist.wire.runs import Block, BlockData, Pieces, Requests
 from bittwist.wire.standing import Standing
+
+if TYPE_CHECKING:
+    from bittwist.peer.factory import PeerFactory
 
 P = ParamSpec("P")
 
@@ -329,80 +330,6 @@ class PeerProtocol(Protocol):
         except Exception as error:
             self._log.failure("closing {address}", address=self.address)
             self.close(LocalProtocolError(f"{type(error).__name__}: {error}"))
-
-
-DEFAULTS = PeerSettings()
-
-
-class PeerFactory(Factory):
-    """Makes the protocols of both roles, for any number of torrents."""
-
-    noisy = False
-
-    def __init__(
-        self,
-        reactor: IReactorTime,
-        peer_id: bytes,
-        lookup: Lookup,
-        *,
-        settings: PeerSettings = DEFAULTS,
-        allowances: Callable[[str], Allowances] = no_limits,
-        refusal: Permit = allow_all,
-    ) -> None:
-        """`lookup` says who takes a peer of a torrent; None refuses it. `allowances` are those of a host.
-        Whom `refusal` has something against cannot connect; whom we dial is the network's business."""
-        self.reactor = reactor
-        self.peer_id = peer_id
-        self.lookup = lookup
-        self.settings = settings
-        self.allowances = allowances
-        self.refusal = refusal
-        self._handshaking: dict[PeerProtocol, None] = {}  # incoming ones, oldest first
-
-    def handshake(self, info_hash: InfoHash) -> Handshake:
-        """Ours, for that torrent."""
-        return Handshake(info_hash.short, self.peer_id, self.settings.reserved)
-
-    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
-        """For a connection from outside; None closes it."""
-        if addr is not None and self.refusal(address_of(addr).host) is not None:
-            return None
-        return PeerProtocol(self, None, None)
-
-    def outgoing(self, info_hash: InfoHash) -> IProtocolFactory:
-        """The factory to dial with, for that torrent; it makes no protocol if `lookup` refuses."""
-        return _Outgoing(self, info_hash)
-
-    # What the protocols tell.
-
-    def began(self, peer: PeerProtocol) -> None:
-        """It awaits its handshake. Where too many from outside do, the oldest goes: honest ones are quick."""
-        if not peer.outgoing:
-            self._handshaking[peer] = None
-            if len(self._handshaking) > self.settings.max_handshaking:
-                next(iter(self._handshaking)).close(RemoteProtocolError("too many unfinished handshakes"))
-
-    def ended(self, peer: PeerProtocol) -> None:
-        """It is whole, or lost."""
-        self._handshaking.pop(peer, None)
-
-
-class _Outgoing(Factory):
-    noisy = False
-
-    def __init__(self, factory: PeerFactory, info_hash: InfoHash) -> None:
-        self._factory = factory
-        self._info_hash = info_hash
-
-    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol | None:
-        callbacks = self._factory.lookup(self._info_hash)
-        return None if callbacks is None else PeerProtocol(self._factory, self._info_hash, callbacks)
-
-
-def address_of(address: IAddress) -> Address:
-    """The IP address and port of a Twisted address; 0.0.0.0:0 for what has none, such as a UNIX socket."""
-    host = getattr(address, "host", "0.0.0.0").partition("%")[0]  # a link-local address with its interface
-    return Address(host, getattr(address, "port", 0))
 
 
 def _no_turn(peer: PeerProtocol) -> None:

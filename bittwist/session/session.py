@@ -32,8 +32,8 @@ from bittwist.net.addressfilter import AddressFilter, FilterStatus
 from bittwist.net.http import HttpClient
 from bittwist.net.policy import Network
 from bittwist.peer.connector import Connector
+from bittwist.peer.factory import PeerFactory
 from bittwist.peer.listener import EndpointListener, Listener
-from bittwist.peer.protocol import PeerFactory
 from bittwist.session import observe
 from bittwist.session.announcing import Announcing
 from bittwist.session.conditions import Condition

@@ -7,9 +7,9 @@ from twisted.internet.protocol import Factory, Protocol
 
 from bittwist.address import Address
 from bittwist.net import Network
+from bittwist.net.addresses import address_of
 from bittwist.net.dual import EVERYWHERE
 from bittwist.peer.listener import Listener
-from bittwist.peer.protocol import address_of
 
 
 class Visitors(Factory):

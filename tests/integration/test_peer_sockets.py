@@ -18,9 +18,9 @@ from bittwist.metainfo.infohash import InfoHash
 from bittwist.net import Network, bulk
 from bittwist.net.bulk import Bulk
 from bittwist.peer.connector import Connector
+from bittwist.peer.factory import PeerFactory
 from bittwist.peer.listener import Listener
 from bittwist.peer.plain import Plain
-from bittwist.peer.protocol import PeerFactory
 from bittwist.wire import messages as m
 from bittwist.wire.handshake import Handshake, reserved
 from tests.scale import SEED

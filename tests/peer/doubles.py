@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 
 from bittwist.metainfo.geometry import Geometry
 from bittwist.metainfo.infohash import InfoHash
-from bittwist.peer.protocol import PeerFactory
+from bittwist.peer.factory import PeerFactory
 from bittwist.peer.settings import PeerSettings
 from bittwist.wire import messages as m
 from bittwist.wire.connection import WireConnection

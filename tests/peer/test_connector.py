@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.address import Address
 from bittwist.errors import NetworkError, RemoteProtocolError
 from bittwist.peer.connector import Connector
-from bittwist.peer.protocol import PeerFactory
+from bittwist.peer.factory import PeerFactory
 from bittwist.wire.handshake import Handshake
 
 from .doubles import OUR_ID, THEIRS, TORRENT, Recorder, Wire

@@ -1,6 +1,5 @@
 """PeerProtocol and PeerFactory, over a transport in memory."""
 
-from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -8,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.address import Address
 from bittwist.errors import LocalProtocolError, NetworkError, RemoteProtocolError
 from bittwist.metainfo.infohash import InfoHash
-from bittwist.peer.protocol import PeerFactory, address_of
+from bittwist.peer.factory import PeerFactory
 from bittwist.wire import messages as m
 from bittwist.wire.handshake import Handshake, reserved
 from bittwist.wire.runs import Pieces, Requests
@@ -369,12 +368,6 @@ class Flow(SynchronousTestCase):
 class Addresses(SynchronousTestCase):
     def test_the_address_is_the_remote_end(self):
         self.assertEqual(End().protocol.address, Address("192.168.1.1", 54321))
-
-    def test_link_local_addresses_lose_their_interface(self):
-        self.assertEqual(address_of(IPv6Address("TCP", "fe80::1%eth0", 5)), Address("fe80::1", 5))
-
-    def test_what_has_no_ip_address_is_nowhere(self):
-        self.assertEqual(address_of(UNIXAddress(b"/x")), Address("0.0.0.0", 0))
 
     def test_the_factory_does_not_log_each_connection(self):
         self.assertFalse(PeerFactory.noisy)
