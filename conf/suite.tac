@@ -10,10 +10,14 @@ from twisted.internet import reactor
 
 from bittwist.app.clock import use_monotonic
 from bittwist.app.compose import PeerConfig, suite_service
+from bittwist.app.ending import end_in_time
+from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
 from bittwist.app.tracker_tap import TrackerConfig
 
+tell_plainly("twistd")
 use_monotonic(reactor)
+end_in_time(reactor)
 here = Path(__file__).absolute().parent
 
 

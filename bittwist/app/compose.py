@@ -10,13 +10,15 @@ from typing import Any
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from bittwist.app.descriptors import within_limits
+from bittwist.app.ending import end_because_of
 from bittwist.app.lag import LoopLag
 from bittwist.app.reload import Reload
 from bittwist.app.sources import find
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
-from bittwist.errors import BitTwistError, ConfigError, DuplicateTorrent, MagnetError
+from bittwist.errors import BitTwistError, ConfigError, DuplicateTorrent, MagnetError, NetworkError
 from bittwist.metainfo.magnet import Magnet
 from bittwist.session import Session, SessionSettings
 from bittwist.session.observe import Event, Listening, PeerBanned, StateChanged
@@ -40,19 +42,31 @@ class Peer(Service):
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, config: PeerConfig, read: Callable[[], PeerConfig] | None = None
+        self,
+        reactor: Any,
+        config: PeerConfig,
+        read: Callable[[], PeerConfig] | None = None,
+        deaf: Callable[[NetworkError], None] = lambda error: None,
     ) -> None:
-        """`read` reads the configuration again, or raises a ConfigError."""
+        """`read` reads the configuration again, or raises a ConfigError. `deaf` is told why no port can be
+        opened, where that was not known at once."""
         self._read = read
+        self._deaf = deaf
         self.session = Session(reactor, within_limits(config.session))
         self._reactor = reactor
         self._config = config
         self._adding: list[Deferred[None]] = []
 
     def startService(self) -> None:
+        """NetworkError where no port can be opened: what nobody reaches shall not start."""
         super().startService()  # type: ignore[no-untyped-call]  # untyped in Twisted
         self.session.observe(self._told)
         self.session.startService()
+        failures: list[Failure] = []
+        self.session.when_listening().addErrback(failures.append)
+        for failure in failures:  # at once, unless address lists are read first
+            failure.raiseException()
+        self.session.when_listening().addErrback(self._never_listened)
         self._adding = [Deferred.fromCoroutine(self._add(source)) for source in self._config.add]
 
     def stopService(self) -> Deferred[None]:
@@ -79,6 +93,11 @@ class Peer(Service):
             "[session] is as the file has it now; "
             "ports, network, disk and torrents to add wait for the next start"
         )
+
+    def _never_listened(self, failure: Failure) -> None:
+        if self.running:  # else it was stopped before
+            assert isinstance(failure.value, NetworkError)  # as `when_listening` promises
+            self._deaf(failure.value)
 
     async def _add(self, source: str) -> None:
         try:
@@ -139,7 +158,7 @@ def suite_service(
 def _reloaded(
     reactor: Any, config: PeerConfig, read: Callable[[], PeerConfig] | None
 ) -> tuple[IService, IService]:
-    peer = Peer(reactor, config, read)
+    peer = Peer(reactor, config, read, lambda error: end_because_of(reactor, error))
     return peer, Reload(reactor, peer.reload)
 
 

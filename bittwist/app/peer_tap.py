@@ -10,6 +10,7 @@ from twisted.python.usage import Options as TwistdOptions
 
 from bittwist.app.clock import use_monotonic
 from bittwist.app.compose import PeerConfig, peer_service
+from bittwist.app.ending import end_in_time
 from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
 from bittwist.app.tracker_tap import check_endpoints
@@ -76,4 +77,5 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic(reactor)
+    end_in_time(reactor)
     return peer_service(reactor, options.settings, options.read if options.file is not None else None)

@@ -12,6 +12,7 @@ from twisted.python.usage import Options as TwistdOptions
 
 from bittwist.app.clock import use_monotonic
 from bittwist.app.descriptors import raise_limit
+from bittwist.app.ending import end_in_time
 from bittwist.app.garbage import collect_seldom
 from bittwist.app.plainly import tell_plainly
 from bittwist.app.reload import Reload
@@ -100,6 +101,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic(reactor)
+    end_in_time(reactor)
     raise_limit()
     collect_seldom()
     if options.settings.workers > 1:

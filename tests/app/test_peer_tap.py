@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from twisted.internet.protocol import Factory
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app.compose import Peer
 from bittwist.app.peer_tap import Options
-from bittwist.errors import ConfigError
+from bittwist.errors import ConfigError, NetworkError
 from bittwist.testing import SimulatedNetwork
 from tests.scale import SEED
 from tests.test_settings import MEANINGFUL_ZEROS, NUMBERS
@@ -101,6 +102,42 @@ class PeerTests(SynchronousTestCase):
         why = "the link wants only some files, but so=9-5: the range runs backwards"
         self.assertIn((LogLevel.error, f"{bad} was not added: {why}"), self.logged)
         self.assertEqual(len(peer.session.torrents), 1)
+
+    def taken(self, *, lists: bool = False) -> tuple[Peer, list[NetworkError]]:
+        """A peer whose only port another program has, and what it is told; after a second with `lists`."""
+        listed = self.base / "list"
+        listed.write_text("nobody:192.0.2.1-192.0.2.1\n")
+        files = [str(listed)] if lists else []
+        self.write(f"[session]\nports = [6881]\nany_port = false\n[session.ip_filter]\nfiles = {files}\n")
+        host = self.network.host("10.0.0.1")
+        self.patch(host, "callFromThread", lambda call, *words: host.callLater(1, call, *words))
+        port = host.listenTCP(6881, Factory())
+        self.addCleanup(port.stopListening)
+        told: list[NetworkError] = []
+        return Peer(host, self.options().settings, deaf=told.append), told
+
+    def test_a_peer_that_cannot_listen_does_not_start(self) -> None:
+        peer, told = self.taken()
+        error = self.assertRaises(NetworkError, peer.startService)
+        self.assertIn("6881", str(error))
+        self.stop(peer)
+        self.assertEqual(told, [])
+
+    def test_that_it_cannot_listen_is_told_once_the_address_lists_are_read(self) -> None:
+        peer, told = self.taken(lists=True)
+        peer.startService()
+        self.assertEqual(told, [])
+        self.network.run_until(lambda: bool(told), LIMIT)
+        self.assertIn("6881", str(told[0]))
+        self.stop(peer)
+        self.assertEqual(len(told), 1)
+
+    def test_who_is_stopped_before_it_listens_is_told_nothing(self) -> None:
+        peer, told = self.taken(lists=True)
+        peer.startService()
+        self.stop(peer)
+        self.network.advance(LIMIT)
+        self.assertEqual(told, [])
 
     def test_a_number_that_cannot_be_meant_is_refused_with_its_file_and_key(self) -> None:
         for kind, name, key in NUMBERS:
