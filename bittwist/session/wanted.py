@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from bittwist.errors import SessionError, StorageError
+from bittwist.errors import FolderGone, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.session.content import Content, Progress
@@ -85,6 +85,21 @@ class Life(Protocol):
     def wish(self, wishes: Wishes) -> None: ...
     def hold(self) -> Callable[[], None]: ...
     def move(self) -> None: ...
+
+
+def check_begun(
+    journal: Path | None, info: Info, storage: IStorage, folder: Path, sources: Sequence[IStorage]
+) -> None:
+    """FolderGone where a move that goes on finds nothing it brought before: is a drive missing (F3)?"""
+    journaled = Journal(journal).read(info) if journal is not None else None
+    stamps = storage.stamps()
+    if journaled is None or any(stamps):
+        return
+    left = [source.stamps() for source in sources]
+    if any(was and not any(some[file] for some in left) for file, was in enumerate(journaled.begun[:-1])):
+        place = storage.place()
+        found = None if place is None else (place.device, place.inode)
+        raise FolderGone(str(folder), "the files that were brought there are missing", found)
 
 
 class Wanted:
@@ -323,8 +338,11 @@ class Wanted:
         info = self.info
         sources = [(home.folder, home.paths(info), self._around.storage(home, info)) for home in self.left]
         journal = self._around.journal(info.info_hash)
+        resumed = not self._begun
 
         def steps() -> Iterator[int]:
+            if resumed:
+                check_begun(journal, info, storage, self.home.folder, [source for _, _, source in sources])
             for folder, paths, _ in sources:
                 yield from storage.take_over(folder, paths)
             yield 0

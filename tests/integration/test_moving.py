@@ -164,7 +164,9 @@ class Drives(Places):
         return sum(1 for _ in self.spaces.seen(self.new).glob("many/*"))
 
 
-@pytest.mark.parametrize(("lost", "restarted"), [("old", False), ("old", True), ("new", False)])
+@pytest.mark.parametrize(
+    ("lost", "restarted"), [("old", False), ("old", True), ("new", False), ("new", True)]
+)
 def test_a_drive_taken_away_in_the_middle_of_a_move(tmp_path: Path, lost: str, restarted: bool) -> None:
     """It is named, nothing is lost or made in its mount point, and with the drive back the move goes on."""
     with mounts() as spaces, Programs(tmp_path) as programs:
