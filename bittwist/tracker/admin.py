@@ -47,6 +47,7 @@ from bittwist.net.channel import TOO_LARGE
 from bittwist.net.site import SiteFront, SiteSettings, host_of
 from bittwist.tracker.admin_settings import AdminSettings
 from bittwist.tracker.api import Torrents, UserList
+from bittwist.tracker.everybody import Everybody
 from bittwist.tracker.gate import Gate, Verdict
 from bittwist.tracker.interfaces import ISwarmStore, Totals
 from bittwist.tracker.rates import SAMPLE_EVERY, Rates
@@ -92,9 +93,10 @@ class Admin(Service):
         self._rates = Rates()
         self._began = reactor.seconds()
         self._next_sample: IDelayedCall | None = None
-        self._totals: Question[Totals] = Question(reactor, lambda: self.store.totals(), TOTALS_KEPT)
-        self._largest: Question[list[tuple[bytes, ScrapeEntry]]] = Question(
-            reactor, lambda: self.store.largest(self.settings.largest), LARGEST_KEPT
+        self._everybody = Everybody(tracker.store, tracker.browsers)
+        self._totals = Question(reactor, self._everybody.totals, TOTALS_KEPT)
+        self._largest = Question(
+            reactor, lambda: self._everybody.largest(self.settings.largest), LARGEST_KEPT
         )
         self.apply(settings or AdminSettings())
 
@@ -106,6 +108,10 @@ class Admin(Service):
     @property
     def store(self) -> ISwarmStore:
         return self._tracker.store
+
+    async def sizes(self, info_hashes: Sequence[bytes]) -> dict[bytes, ScrapeEntry]:
+        """The size of each of these swarms, browsers counted in."""
+        return await self._everybody.sizes(info_hashes)
 
     def forget(self, info_hash: bytes) -> Deferred[None] | None:
         """Drop a swarm."""
@@ -145,12 +151,10 @@ class Admin(Service):
         return isinstance(self.store, MayBeAway) and self.store.answers_alone
 
     async def totals(self) -> Totals:
-        """How much the store holds; StoreAway where it does not say."""
+        """How much store and browsers hold; StoreAway where the store does not say."""
         if isinstance(self.store, MayBeAway) and not self.store.here:
             raise StoreAway
-        held, browsers = await self._totals.answer(), self._tracker.browsers.totals()
-        # A swarm that only browsers are in is not among the torrents: they are the store's.
-        return Totals(held.torrents, held.seeds + browsers.seeds, held.leeches + browsers.leeches)
+        return await self._totals.answer()
 
     async def status(self) -> Status:
         """How the tracker is doing."""

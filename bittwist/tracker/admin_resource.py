@@ -133,11 +133,7 @@ class _Routes:
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
-        self._torrents = (
-            TorrentsApi(admin.torrents, admin.store, admin.forget, admin.swarm)
-            if admin.torrents is not None
-            else None
-        )
+        self._torrents = TorrentsApi(admin.torrents, admin) if admin.torrents is not None else None
         self._users = UsersApi(admin.users) if admin.users is not None else None
         self._gauges = Gauges(running=False, totals=None, uptime=0.0)
         self._exposition = self._prometheus()

@@ -7,12 +7,13 @@ that says whose fault it is; MetainfoError, AccessError and StorageError are tol
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bittwist.announce.values import ScrapeEntry
 from bittwist.errors import (
     AccessError,
     AlreadyThere,
@@ -24,7 +25,6 @@ from bittwist.errors import (
 )
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.tracker.accounts import User
-from bittwist.tracker.interfaces import ISwarmStore
 from bittwist.tracker.status import Json, size_json
 from bittwist.tracker.torrents import Torrent
 from bittwist.tracker.users import NewPasskey
@@ -68,6 +68,17 @@ class UserList(Protocol):
     def unblock(self, name: str) -> Deferred[User]: ...
 
     def remove(self, name: str) -> Deferred[None]: ...
+
+
+class SwarmsOfTorrents(Protocol):
+    """What the API needs to know of swarms; tracker.admin does."""
+
+    def swarm(self, info_hash: bytes) -> bytes:
+        """The hash under which the swarm of this one is kept: its own, but for a hybrid."""
+
+    async def sizes(self, info_hashes: Sequence[bytes]) -> Mapping[bytes, ScrapeEntry]: ...
+
+    def forget(self, info_hash: bytes) -> Deferred[None] | None: ...
 
 
 class Refused(BitTwistError):
@@ -114,22 +125,11 @@ def fields(body: bytes, known: Mapping[str, type]) -> dict[str, object]:
 
 
 class TorrentsApi:
-    """Torrents as JSON. A torrent that is blocked or removed loses its swarm at once, by `forget`.
+    """Torrents as JSON. A torrent that is blocked or removed loses its swarm at once."""
 
-    `swarm_of` says under which hash the store has the swarm of another: a hybrid's.
-    """
-
-    def __init__(
-        self,
-        torrents: Torrents,
-        store: ISwarmStore,
-        forget: Callable[[bytes], Deferred[None] | None] | None = None,
-        swarm_of: Callable[[bytes], bytes] = bytes,
-    ) -> None:
+    def __init__(self, torrents: Torrents, swarms: SwarmsOfTorrents) -> None:
         self._torrents = torrents
-        self._store = store
-        self._forget = forget or store.forget
-        self._swarm_of = swarm_of
+        self._swarms = swarms
 
     async def list(self, after: str | None, count: int) -> Json:
         found = self._torrents.list(None if after is None else _info_hash(after).short, count)
@@ -178,10 +178,8 @@ class TorrentsApi:
     async def _sizes(self, hashes: Sequence[bytes]) -> dict[bytes, Json]:
         """How large their swarms are; empty where the store cannot say."""
         try:
-            swarms = {info_hash: self._swarm_of(info_hash) for info_hash in hashes}
-            entries = self._store.scrape(tuple(dict.fromkeys(swarms.values())))
-            if isinstance(entries, Deferred):
-                entries = await entries
+            swarms = {info_hash: self._swarms.swarm(info_hash) for info_hash in hashes}
+            entries = await self._swarms.sizes(tuple(dict.fromkeys(swarms.values())))
         except Exception:  # a store is a stranger's; the torrents are known all the same
             _log.failure("the swarms of the torrents of a list could not be counted")
             return {}
@@ -191,7 +189,7 @@ class TorrentsApi:
         """Drop the swarms; where the store cannot, they expire by themselves, and that is told."""
         try:
             for info_hash in hashes:
-                dropped = self._forget(info_hash)
+                dropped = self._swarms.forget(info_hash)
                 if isinstance(dropped, Deferred):
                     await dropped
         except Exception:  # a store is a stranger's; what was asked for is written down all the same

@@ -7,7 +7,10 @@ its connection, in the process that holds this. What is shared with the store is
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from heapq import nlargest
+from itertools import islice
 from random import Random
 
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
@@ -18,6 +21,7 @@ from bittwist.tracker.settings import TrackerSettings
 
 MAX_MEMBERS = 200_000  # of all swarms, unless told otherwise; about 0.5 KiB each
 DRAWN = 16  # members looked at for one that gives way: a host with half of all is missed once in 65,536 times
+SORTED = 10_000  # swarms that are sorted when somebody asks for the largest: some milliseconds
 FULL_RETRY = 3600.0  # seconds to stay away from a full tracker
 
 
@@ -93,6 +97,10 @@ class Browsers:
         self._held: Counter[bytes] = Counter()
         self._swarms: dict[bytes, _Swarm] = {}
         self._connections: dict[object, dict[tuple[bytes, bytes], Member]] = {}
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The swarms that browsers are in."""
+        return iter(self._swarms)
 
     @property
     def connections(self) -> int:
@@ -191,6 +199,11 @@ class Browsers:
         seeds = sum(len(swarm.seeds) for swarm in self._swarms.values())
         leeches = sum(len(swarm.leeches) for swarm in self._swarms.values())
         return Totals(len(self._swarms), seeds, leeches)
+
+    def largest(self, count: int) -> list[bytes]:
+        """At most `count` swarms with the most browsers; of the first 10,000, where there are more."""
+        swarms = islice(self._swarms.items(), SORTED)
+        return [info_hash for info_hash, _ in nlargest(count, swarms, lambda item: len(item[1]))]
 
     def forget(self, info_hash: bytes) -> None:
         """Drop this swarm and all its members; their connections stay."""

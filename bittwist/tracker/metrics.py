@@ -4,8 +4,8 @@
     bittwist_tracker_up                             whether it takes announces
     bittwist_tracker_store_up                       whether its store answers
     bittwist_tracker_uptime_seconds
-    bittwist_tracker_torrents                       } the store's; absent
-    bittwist_tracker_peers{kind}                    } while it is away
+    bittwist_tracker_torrents                       } the store's, and browsers; absent
+    bittwist_tracker_peers{kind}                    } while the store is away
     bittwist_tracker_announces_total{front,family,event,outcome}  answered, refused, failed; gone: the
                                                     client was, before its answer
     bittwist_tracker_announce_duration_seconds{front}

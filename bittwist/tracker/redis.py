@@ -319,7 +319,7 @@ class RedisSwarms(Service):
             self._begin_telling()
         while self._noted and self.here:
             noted = list(islice(self._noted.items(), NOTED_AT_ONCE))
-            words = [b"%d" % self._settings.expire_after]
+            words = [b"%d" % self._local.expire_after]
             for info_hash, (seeds, leeches) in noted:
                 words += (info_hash, b"%d" % seeds, b"%d" % leeches)
             try:

@@ -5,7 +5,9 @@ each family a sorted set of its seeds, of its partial seeds (BEP 21) and of its 
 
     PREFIX{INFOHASH}h     host (an IPv4 address or a /64 of IPv6, 4 or 8 bytes) -> for each of its peers the
                           rest of the address, port, id and role, the oldest first;
-                          "d" -> how often the torrent was downloaded
+                          "d" -> how often the torrent was downloaded;
+                          "k" -> for how many milliseconds its peers are kept and, where that is more than
+                          they are told any more, ":" and until when
     PREFIX{INFOHASH}s4 …  compact address -> when it last announced, in the server's milliseconds
 
 Sorted sets give all that is asked of them in O(log n): who is stale, how many are not, and who has a rank.
@@ -118,6 +120,20 @@ local packed, id, role = ARGV[1], ARGV[2], ARGV[3]
 local wanted, keep = tonumber(ARGV[5]), tonumber(ARGV[8])
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Who was told a longer interval, by a tracker with other settings or before they changed, is kept by that:
+-- for as long as it lasts.
+local noted = call('HGET', KEYS[1], 'k')
+local longer, till = string.match(noted or '', '^(%d+):?(%d*)$')
+longer = tonumber(longer) or 0
+if longer > keep and (till == '' or now < tonumber(till)) then
+  if till == '' then
+    call('HSET', KEYS[1], 'k', string.format('%.0f:%.0f', longer, now + longer))
+  end
+  keep = longer
+elseif role ~= '0' and noted ~= ARGV[8] then
+  call('HSET', KEYS[1], 'k', ARGV[8])
+end
 local before = '(' .. string.format('%.0f', now - keep)
 math.randomseed(tonumber(ARGV[10]))
 
@@ -258,10 +274,14 @@ SCRAPE = Script.of(
     """
 local call = redis.call
 local time = call('TIME')
-local since = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1])
+local now, keep = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1])
 local found = {}
 for first = 1, #KEYS, 7 do
   local size = {}
+  local longer, till = string.match(call('HGET', KEYS[first], 'k') or '', '^(%d+):?(%d*)$')
+  longer = tonumber(longer) or 0
+  if longer < keep or till ~= '' and tonumber(till) <= now then longer = keep end
+  local since = string.format('%.0f', now - longer)
   for set = 1, 6 do size[set] = call('ZCOUNT', KEYS[first + set], since, '+inf') end
   local there = size[1] + size[2] + size[3] + size[4] + size[5] + size[6]
   local downloaded = there > 0 and call('HGET', KEYS[first], 'd') or 0

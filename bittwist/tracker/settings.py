@@ -15,6 +15,7 @@ MOST_PEERS = 1000  # in a reply: more helps nobody and makes the tracker an ampl
 NUMWANT = 50  # peers for who names no number, as clients expect
 MISSED_ANNOUNCES = 2  # a peer that missed so many has left
 GRACE = 60  # seconds on top of them, for slow connections
+LONGEST_TERM = MISSED_ANNOUNCES * 2 * LONGEST_INTERVAL + GRACE  # after which a peer can count as gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,13 @@ class TrackerSettings:
 
     @property
     def expire_after(self) -> float:
-        """Seconds after its last announce at which a peer counts as gone."""
-        return MISSED_ANNOUNCES * self.interval + GRACE
+        """Seconds after its last announce at which a peer counts as gone that was told these intervals."""
+        return MISSED_ANNOUNCES * self.longest_interval + GRACE
+
+    @property
+    def longest_interval(self) -> int:
+        """Seconds that a peer is told at most, with what chance adds."""
+        return self.interval + int(self.jitter * self.interval)
 
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(text) for text in self.trust_ip_from)

@@ -12,9 +12,10 @@ from twisted.logger import Logger
 
 from bittwist.errors import StorageError
 from bittwist.tracker import snapshotfile
+from bittwist.tracker.patience import Term
 from bittwist.tracker.snapshotfile import BadSnapshot
-from bittwist.tracker.swarm import Portion
-from bittwist.tracker.swarms import SECOND, Swarms
+from bittwist.tracker.swarm import SECOND, Portion
+from bittwist.tracker.swarms import Swarms
 from bittwist.tracker.threads import FilesReactor, in_thread
 
 LEAST = 1.0  # seconds between snapshots
@@ -75,8 +76,11 @@ class Snapshots:
         """
         taken = 0
         try:
-            for portion in snapshotfile.read(self._path, self._zero_at()):
-                taken += self._swarms.restore(portion)
+            for part in snapshotfile.read(self._path, self._zero_at()):
+                if isinstance(part, Term):
+                    self._swarms.patience.keep(part, now=self._reactor.seconds())
+                else:
+                    taken += self._swarms.restore(part)
         except FileNotFoundError:
             return 0
         except BadSnapshot as error:
@@ -116,7 +120,8 @@ class Snapshots:
             for step in self._swarms.portions():
                 steps.append(step)
                 await self._rest(0)
-            await in_thread(self._reactor, snapshotfile.write, self._path, steps, zero_at)
+            terms = self._swarms.patience.terms(self._reactor.seconds())
+            await in_thread(self._reactor, snapshotfile.write, self._path, steps, zero_at, terms)
         except StorageError as error:
             # The file before is still whole, and the next is tried; a full disk shall not fill the log too.
             if str(error) != self._trouble:

@@ -1,15 +1,17 @@
 """The file a tracker's swarms are kept in while it is not running. It blocks: for threads, and for the start.
 
-A header, frames, and an empty frame at the end. The header says when, by the wall clock, the stamps began to
-count. Each frame has its length and a CRC-32 before it, and holds some portions of swarms: info hash,
-downloads, and the packed addresses, ids and stamps of the peers. All numbers are little-endian.
+A header, a frame of terms, frames of peers, and an empty frame at the end. The header says when, by the wall
+clock, the stamps began to count. The terms say for how long those are waited for who were told an interval
+that is told no longer (tracker.patience); a file of version 1 has none. Each frame has its length and a
+CRC-32 before it. One of peers holds some portions of swarms: info hash, downloads, and the packed addresses,
+ids and stamps of the peers. All numbers are little-endian.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
@@ -17,17 +19,20 @@ from zlib import crc32
 
 from bittwist.errors import StorageError
 from bittwist.tracker.files import named, replace_file
+from bittwist.tracker.patience import Term
 from bittwist.tracker.peers import ID, PeerColumns
-from bittwist.tracker.swarm import Portion
+from bittwist.tracker.settings import LONGEST_TERM
+from bittwist.tracker.swarm import SECOND, Portion
 
 MAGIC = b"bittwist swarms\n"
-VERSION = 1
+VERSION = 2
 MAX_FRAME = 8 << 20  # bytes; a step of the store comes to less than two of them
 HEADER = Struct("<16sBqI")  # magic, version, microseconds since the epoch when the stamps were 0, CRC-32
 FRAME = Struct("<II")  # bytes that follow, their CRC-32
 PORTION = Struct(
     "<20sQIIIB"
 )  # info hash, downloads, peers, of these seeds and partial seeds, bytes of an address
+TERM = Struct("<dq")  # seconds of silence, and the stamp until which they are borne
 STAMP = 8  # bytes
 UNREADABLE = ".unreadable"
 
@@ -36,16 +41,16 @@ class BadSnapshot(Exception):
     """The file is not as it was written; the argument says where it is not."""
 
 
-def write(path: Path, steps: Iterable[list[Portion]], zero_at: int) -> None:
+def write(path: Path, steps: Iterable[list[Portion]], zero_at: int, terms: Sequence[Term] = ()) -> None:
     """Put this in the place of the file there was; StorageError leaves that one.
 
     `zero_at` is what the wall clock said when the store's clock was 0, in microseconds.
     """
-    replace_file(path, _encode(steps, zero_at))
+    replace_file(path, _encode(steps, zero_at, terms))
 
 
-def read(path: Path, zero_at: int) -> Iterator[Portion]:
-    """The portions in the file, their stamps on the clock that was 0 at `zero_at` of the wall clock.
+def read(path: Path, zero_at: int) -> Iterator[Term | Portion]:
+    """Terms, then portions in the file, their times on the clock that was 0 at `zero_at` of the wall clock.
 
     BadSnapshot at the first thing that is wrong, after the portions before it; FileNotFoundError or
     StorageError where there is nothing to read. One frame at a time is in memory, however long the file.
@@ -57,7 +62,10 @@ def read(path: Path, zero_at: int) -> Iterator[Portion]:
     except OSError as error:
         raise StorageError(str(path), error.strerror or str(error)) from error
     with stream, named(path):
-        later = _header(stream) - zero_at
+        version, written = _header(stream)
+        later = written - zero_at
+        if version > 1:
+            yield from _terms(_frame(stream), later)
         while frame := _frame(stream):
             yield from _portions(frame, later)
         if stream.read(1):
@@ -72,14 +80,17 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def _encode(steps: Iterable[list[Portion]], zero_at: int) -> Iterator[bytes]:
+def _encode(steps: Iterable[list[Portion]], zero_at: int, terms: Sequence[Term]) -> Iterator[bytes]:
     start = HEADER.pack(MAGIC, VERSION, zero_at, 0)[:-4]
     yield start + crc32(start).to_bytes(4, "little")
+    yield from _framed(b"".join(TERM.pack(term.seconds, int(term.until * SECOND)) for term in terms))
     for step in steps:
-        frame = b"".join(piece for portion in step for piece in _pieces(portion))
-        yield FRAME.pack(len(frame), crc32(frame))
-        yield frame
-    yield FRAME.pack(0, 0)
+        yield from _framed(b"".join(piece for portion in step for piece in _pieces(portion)))
+    yield from _framed(b"")
+
+
+def _framed(frame: bytes) -> tuple[bytes, bytes]:
+    return FRAME.pack(len(frame), crc32(frame)), frame
 
 
 def _pieces(portion: Portion) -> tuple[bytes, ...]:
@@ -89,18 +100,19 @@ def _pieces(portion: Portion) -> tuple[bytes, ...]:
     return head, peers.addresses, peers.ids, _little(peers.stamps).tobytes()
 
 
-def _header(stream: BinaryIO) -> int:
+def _header(stream: BinaryIO) -> tuple[int, int]:
+    """The version, and when the stamps were 0."""
     head = stream.read(HEADER.size)
     if len(head) < HEADER.size:
         raise BadSnapshot("it has no header")
     magic, version, zero_at, checksum = HEADER.unpack(head)
     if magic != MAGIC:
         raise BadSnapshot("it is no snapshot of swarms")
-    if version != VERSION:
-        raise BadSnapshot(f"it is of version {version}; this program knows {VERSION}")
+    if not 1 <= version <= VERSION:
+        raise BadSnapshot(f"it is of version {version}; this program knows 1 to {VERSION}")
     if checksum != crc32(head[:-4]):
         raise BadSnapshot("its header is damaged")
-    return int(zero_at)
+    return int(version), int(zero_at)
 
 
 def _frame(stream: BinaryIO) -> bytes:
@@ -118,6 +130,15 @@ def _frame(stream: BinaryIO) -> bytes:
     if crc32(frame) != checksum:
         raise BadSnapshot(f"its frame at byte {at} is damaged")
     return frame
+
+
+def _terms(frame: bytes, later: int) -> Iterator[Term]:
+    if len(frame) % TERM.size:
+        raise BadSnapshot("a term is cut off")
+    for seconds, until in TERM.iter_unpack(frame):
+        if not 0 <= seconds <= LONGEST_TERM:
+            raise BadSnapshot("a term makes no sense")
+        yield Term(seconds, (until + later) / SECOND)
 
 
 def _portions(frame: bytes, later: int) -> Iterator[Portion]:

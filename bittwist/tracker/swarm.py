@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from bittwist.announce.values import ScrapeEntry
 from bittwist.tracker.peers import PackedPeers, PeerColumns
 
+SECOND = 1_000_000  # stamps in a second
+
 
 class Swarm:
     """One info hash: its IPv4 peers, its IPv6 peers, and how often it was downloaded."""

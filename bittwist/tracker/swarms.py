@@ -13,11 +13,11 @@ from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.holdings import Holdings
 from bittwist.tracker.interfaces import IRuledStore, ISwarmStore, SwarmAnswer, Totals, new_answer
+from bittwist.tracker.patience import Patience
 from bittwist.tracker.peers import LEECH, PARTIAL, SEED, PackedPeers, host_of
 from bittwist.tracker.settings import TrackerSettings
-from bittwist.tracker.swarm import Portion, Swarm
+from bittwist.tracker.swarm import SECOND, Portion, Swarm
 
-SECOND = 1_000_000  # stamps in a second
 FULL_RETRY = 3600.0  # seconds to stay away from a full tracker
 EVICTIONS = 64  # entries that one announce may cost others: freeing as many never takes long
 STEP = 20_000  # peers looked at in one step of the sweep: half a millisecond
@@ -56,7 +56,8 @@ class Swarms:
     ) -> None:
         self._now = now
         self._random = random
-        self.settings = settings
+        self._settings = settings
+        self.patience = Patience(settings.expire_after)
         self._evicted = evicted
         self._swarms: dict[bytes, Swarm] = {}
         self._numbered: list[Swarm | None] = []
@@ -66,6 +67,21 @@ class Swarms:
         self._stamp = -1
         self._peers = 0
         self._seeds = 0
+
+    @property
+    def settings(self) -> TrackerSettings:
+        """The rules; new ones hold at once, but for those who were told a longer interval."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: TrackerSettings) -> None:
+        self._settings = settings
+        self.patience.change(settings.expire_after, now=self._now())
+
+    @property
+    def expire_after(self) -> float:
+        """Seconds after its last announce at which a peer counts as gone, now."""
+        return self.patience.at(self._now())
 
     @property
     def torrents(self) -> int:
@@ -141,7 +157,7 @@ class Swarms:
 
     def sweep(self) -> Iterator[None]:
         """Drop the peers who stayed away, a step at a time: iterate to the end, other work in between."""
-        before = int((self._now() - self.settings.expire_after) * SECOND)
+        before = int((self._now() - self.expire_after) * SECOND)
         largest: list[tuple[int, int]] = []
         work = 0
         for number in range(len(self._numbered)):
@@ -212,7 +228,7 @@ class Swarms:
         All bounds hold: what there is no room for is left out.
         """
         now = int(self._now() * SECOND)
-        before = now - int(self.settings.expire_after * SECOND)
+        before = now - int(self.expire_after * SECOND)
         taken = 0
         for packed, peer_id, kind, stamp in portion.peers.peers():
             if stamp < before:
@@ -239,7 +255,7 @@ class Swarms:
 
     def _admit(self, host: bytes, info_hash: bytes, swarm: Swarm | None) -> None:
         """Make room for one more peer of this host in this swarm, or raise TrackerFailure."""
-        settings, holdings = self.settings, self._holdings
+        settings, holdings = self._settings, self._holdings
         if swarm is not None and (here := swarm.family(host).of_host(host)):
             while len(here) >= settings.peers_per_address:
                 family = swarm.family(host)
@@ -322,7 +338,7 @@ class Swarms:
     ) -> SwarmAnswer:
         """The asker's own family first, since those it reaches for certain; the other fills what is left."""
         wanted = request.numwant or 0
-        only_leeches = kind != LEECH and not self.settings.seeds_meet_seeds
+        only_leeches = kind != LEECH and not self._settings.seeds_meet_seeds
         with_ids = not request.compact and not request.no_peer_id
         addresses, ids = self._pick(own, wanted, slot, only_leeches, with_ids)
         complete = swarm.complete

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -46,7 +46,9 @@ class Question(Generic[T]):
     Owns the one asking that is under way, and who waits for it.
     """
 
-    def __init__(self, clock: IReactorTime, ask: Callable[[], T | Deferred[T]], keep: float) -> None:
+    def __init__(
+        self, clock: IReactorTime, ask: Callable[[], Coroutine[Deferred[Any], Any, T]], keep: float
+    ) -> None:
         self._clock = clock
         self._ask = ask
         self._keep = keep
@@ -63,13 +65,9 @@ class Question(Generic[T]):
         self._waiting.append(waiting)
         if not self._under_way:
             self._under_way = True
-            asked = Deferred.fromCoroutine(self._asked()).addTimeout(ANSWER_WITHIN, self._clock)
+            asked = Deferred.fromCoroutine(self._ask()).addTimeout(ANSWER_WITHIN, self._clock)
             asked.addCallbacks(self._done, self._failed)
         return waiting
-
-    async def _asked(self) -> T:
-        said = self._ask()
-        return await said if isinstance(said, Deferred) else said
 
     def _done(self, said: T) -> None:
         self._answered = (self._clock.seconds(), said)

@@ -142,6 +142,31 @@ async def test_who_stays_away_is_gone_by_the_servers_clock(server: RedisServer) 
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_shorter_interval_loses_nobody_who_was_told_the_longer_one(server: RedisServer) -> None:
+    """Whether this tracker told it before its settings changed, or another one does still."""
+    shorter = TrackerSettings(interval=30)
+    with timed(server) as (store, servers, _):
+        await announced(store, asked("10.0.0.1"))
+        servers.now += 100
+        store.settings = shorter
+        assert told(await announced(store, asked("10.0.0.2"))) == ["10.0.0.1:6881"]
+        servers.now += RULES.expire_after - 101
+        assert (await scraped(store, b"h" * 20))[b"h" * 20].incomplete == 2
+        assert told(await announced(store, asked("10.0.0.3"))) == ["10.0.0.1:6881", "10.0.0.2:6881"]
+        servers.now += 102
+        assert (await scraped(store, b"h" * 20))[b"h" * 20].incomplete == 1, "the longer one is over"
+        assert told(await announced(store, asked("10.0.0.4"))) == ["10.0.0.3:6881"]
+        servers.now += shorter.expire_after + 1
+        assert (await scraped(store, b"h" * 20))[b"h" * 20].incomplete == 0
+        store.settings = RULES
+        await announced(store, asked("10.0.0.5"))
+        servers.now += RULES.expire_after
+        assert (await scraped(store, b"h" * 20))[b"h" * 20].incomplete == 1
+        await announced(store, asked("10.0.0.5", event=Event.STOPPED))
+        assert not [key for key in server.ask("KEYS", "*") if key.startswith(store._prefix + b"{68")]
+
+
+@pytest_twisted.ensureDeferred
 async def test_many_who_left_at_once_are_removed_by_and_by_and_never_told_of(server: RedisServer) -> None:
     gone = 3 * TRIMMED + 7
     with timed(server) as (store, servers, _):
@@ -155,7 +180,7 @@ async def test_many_who_left_at_once_are_removed_by_and_by_and_never_told_of(ser
             assert answer.incomplete == number
         kept = [key for key in server.ask("KEYS", "*") if key.startswith(store._prefix)]
         assert sorted(server.ask("ZCARD", key) for key in kept if key.endswith(b"l4")) == [40]
-        assert sorted(server.ask("HLEN", key) for key in kept if key.endswith(b"h")) == [40]
+        assert sorted(server.ask("HLEN", key) for key in kept if key.endswith(b"h")) == [41]
         keep = 2 * RULES.expire_after
         assert all(keep - 60 < server.ask("TTL", key) <= keep for key in kept)
 

@@ -17,11 +17,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from bittwist import __version__
+from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.errors import ConfigError, NetworkError, StorageError
 from bittwist.metainfo.bencode import encode
 from bittwist.testing import PoolAtOnce
-from bittwist.tracker import Front, ISwarmStore, SwarmAnswer
+from bittwist.tracker import Arrival, Front, ISwarmStore, SwarmAnswer
 from bittwist.tracker.admin import AdminSettings
 from bittwist.tracker.interfaces import Totals
 from bittwist.tracker.watch import ANSWER_WITHIN
@@ -81,6 +82,28 @@ class PageTests(AdminTestCase):
             told["largest"],
             [{"info_hash": HEX, "name": None, "seeds": 1, "leeches": 1, "completed": 1}],
         )
+
+    def test_swarms_of_browsers_are_swarms(self) -> None:
+        """In figures, on the page and over the API, also where no other peer is in them."""
+        alone, mixed = b"a" * 20, b"m" * 20
+        self.announce(mixed, left=0)
+        browser = object()
+        self.tracker.browsers.opened(browser)
+        for number, info_hash in enumerate((alone, alone, mixed)):
+            request = AnnounceRequest(
+                info_hash, b"-WW0102-%012d" % number, 0, left=1, address=Address("192.0.2.9", 0)
+            )
+            self.tracker.announce(request, Arrival(Front.WEBSOCKET, "192.0.2.9", connection=browser))
+        self.machine.advance(20)
+        told = self.get("/stats.json").json
+        self.assertEqual((told["torrents"], told["seeds"], told["leeches"]), (2, 1, 3))
+        self.assertEqual(
+            {each["info_hash"]: (each["seeds"], each["leeches"]) for each in told["largest"]},
+            {alone.hex(): (0, 2), mixed.hex(): (1, 1)},
+        )
+        self.assertNotIn(b"No peers yet.", self.get("/").body)
+        self.api("POST", "/torrents", {"info_hash": alone.hex()})
+        self.assertEqual(self.api("GET", f"/torrents/{alone.hex()}").json["swarm"]["leeches"], 2)
 
     def test_rates_are_kept_while_the_service_runs_only(self) -> None:
         self.assertEqual(len(self.machine.getDelayedCalls()), 2)  # the tracker's sweep is the other

@@ -16,6 +16,7 @@ from bittwist.errors import TrackerFailure
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.tracker import Arrival, Front, Tracker, TrackerSettings
 from bittwist.tracker.access_settings import AccessSettings
+from bittwist.tracker.admin import Admin
 from bittwist.tracker.admission import Admission
 from bittwist.tracker.api import TorrentsApi
 from bittwist.tracker.hybrids import Hybrids
@@ -131,7 +132,7 @@ class RulesTests(SynchronousTestCase):
         assert admission.registry is not None
         self.successResultOf(admission.registry.add(InfoHash(v2=V2)))
         self.served(tracker)
-        api = TorrentsApi(admission.registry, tracker.store, tracker.forget, tracker.swarm)
+        api = TorrentsApi(admission.registry, Admin(self.machine, tracker))
         told = self.successResultOf(Deferred.fromCoroutine(api.get(SHORT.hex())))
         self.assertEqual(told["swarm"]["seeds"], 1)
         (listed,) = self.successResultOf(Deferred.fromCoroutine(api.list(None, 9)))["torrents"]  # type: ignore[misc]

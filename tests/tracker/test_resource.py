@@ -419,7 +419,8 @@ class HookTests(TrackerTestCase):
 class ServiceTests(TrackerTestCase):
     def test_peers_who_stay_away_are_forgotten_and_stopping_leaves_no_timer(self) -> None:
         settings = TrackerSettings(interval=60, min_interval=10)
-        self.tracker.apply(settings)
+        self.tracker = Tracker(self.clock, settings)
+        self.site = make_site(self.clock, self.tracker.resource())
         self.tracker.startService()
         self.announce(leech(1), "192.0.2.1")
         self.clock.pump([1.0] * int(settings.expire_after))

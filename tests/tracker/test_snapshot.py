@@ -21,11 +21,22 @@ from bittwist.announce.values import AnnounceRequest, Event, ScrapeEntry
 from bittwist.testing import PoolAtOnce
 from bittwist.testing.stores import HASH, asked, told
 from bittwist.tracker import Arrival, Front, Tracker, TrackerSettings
+from bittwist.tracker.patience import Term
 from bittwist.tracker.peers import PeerColumns
 from bittwist.tracker.snapshot import Snapshots, SnapshotSettings
-from bittwist.tracker.snapshotfile import FRAME, HEADER, MAGIC, MAX_FRAME, PORTION, BadSnapshot, read, write
-from bittwist.tracker.swarm import Portion
-from bittwist.tracker.swarms import SECOND, Swarms
+from bittwist.tracker.snapshotfile import (
+    FRAME,
+    HEADER,
+    MAGIC,
+    MAX_FRAME,
+    PORTION,
+    TERM,
+    BadSnapshot,
+    read,
+    write,
+)
+from bittwist.tracker.swarm import SECOND, Portion
+from bittwist.tracker.swarms import Swarms
 from tests.scale import SEED, runs
 
 EPOCH = 1_800_000_000.0  # the wall clock when the tests begin
@@ -151,6 +162,24 @@ class RestartTests(FolderCase):
         self.assertEqual(after.scrape().incomplete, 1, "it was away from before the restart on")
         after.stop()
 
+    def test_a_shorter_interval_loses_nobody_who_was_told_the_longer_one_restart_or_not(self) -> None:
+        longer, shorter = TrackerSettings(interval=1800), TrackerSettings(interval=30)
+        before = Run(self.file, EPOCH, longer)
+        before.announce(asked("10.0.0.1"))
+        before.tracker.apply(shorter)
+        before.machine.run(1700)
+        self.assertEqual(before.announce(asked("10.0.0.2")), ["10.0.0.1:6881"])
+        before.stop()
+        after = Run(self.file, EPOCH + 1710, shorter)
+        after.machine.run(100)
+        self.assertEqual(after.announce(asked("10.0.0.3")), ["10.0.0.1:6881", "10.0.0.2:6881"])
+        after.machine.run(longer.expire_after - 1800)
+        self.assertEqual(after.scrape().incomplete, 0, "the longer interval is over for all")
+        after.announce(asked("10.0.0.4"))
+        after.machine.run(1.1 * shorter.expire_after)
+        self.assertEqual(after.scrape().incomplete, 0)
+        after.stop()
+
     def test_a_wall_clock_that_was_set_back_makes_nobody_immortal(self) -> None:
         limits = TrackerSettings(interval=1800)
         before = Run(self.file, EPOCH, limits)
@@ -254,7 +283,7 @@ def portion(info_hash: bytes = HASH, width: int = 6, seeds: int = 1, partials: i
 
 
 class FileTests(FolderCase):
-    def read(self, zero_at: int = 0) -> list[Portion]:
+    def read(self, zero_at: int = 0) -> list[Term | Portion]:
         return list(read(self.file, zero_at))
 
     def refused(self, content: bytes) -> str:
@@ -271,6 +300,7 @@ class FileTests(FolderCase):
     def test_stamps_move_from_one_clock_to_the_other(self) -> None:
         write(self.file, [[portion()]], 100 * SECOND)
         (found,) = self.read(103 * SECOND)
+        assert isinstance(found, Portion)
         self.assertEqual(list(found.peers.stamps), [2 * SECOND, 3 * SECOND, 4 * SECOND])
 
     def test_a_file_cut_anywhere_is_refused_after_what_is_whole(self) -> None:
@@ -278,7 +308,7 @@ class FileTests(FolderCase):
         content = self.file.read_bytes()
         for length in range(len(content)):
             self.file.write_bytes(content[:length])
-            found: list[Portion] = []
+            found: list[Term | Portion] = []
             with self.assertRaises(BadSnapshot):
                 for each in read(self.file, 0):
                     found.append(each)
@@ -295,8 +325,8 @@ class FileTests(FolderCase):
         self.assertIn("more", self.refused(self.file.read_bytes() + b"x"))
 
     def test_a_version_to_come_is_named(self) -> None:
-        start = HEADER.pack(MAGIC, 2, 0, 0)[:-4]
-        self.assertIn("version 2", self.refused(start + crc32(start).to_bytes(4, "little")))
+        start = HEADER.pack(MAGIC, 3, 0, 0)[:-4]
+        self.assertIn("version 3", self.refused(start + crc32(start).to_bytes(4, "little")))
 
     def test_a_frame_of_four_gigabytes_is_not_read(self) -> None:
         write(self.file, [], 0)
@@ -306,7 +336,7 @@ class FileTests(FolderCase):
 
     def test_portions_that_make_no_sense_are_refused_though_their_checksum_is_right(self) -> None:
         write(self.file, [], 0)
-        head = self.file.read_bytes()[: HEADER.size]
+        head = self.file.read_bytes()[: HEADER.size + FRAME.size]
         body = b"a" * 6 + b"i" * 20 + bytes(8)
         for count, seeds, partials, width in (
             (1, 2, 0, 6),
@@ -319,16 +349,39 @@ class FileTests(FolderCase):
             frame = PORTION.pack(HASH, 0, count, seeds, partials, width) + body
             self.refused(head + FRAME.pack(len(frame), crc32(frame)) + frame + FRAME.pack(0, 0))
 
+    def test_terms_come_first_and_move_from_one_clock_to_the_other(self) -> None:
+        write(self.file, [[portion()]], 100 * SECOND, (Term(4020.0, 50.0), Term(3660.0, 60.0)))
+        first, second, last = self.read(103 * SECOND)
+        self.assertEqual((first, second), (Term(4020.0, 47.0), Term(3660.0, 57.0)))
+        self.assertIsInstance(last, Portion)
+
+    def test_terms_that_make_no_sense_are_refused(self) -> None:
+        write(self.file, [], 0)
+        head = self.file.read_bytes()[: HEADER.size]
+        for frame in (b"x" * 15, *(TERM.pack(seconds, 0) for seconds in (-1.0, 1e9, float("nan")))):
+            told = self.refused(head + FRAME.pack(len(frame), crc32(frame)) + frame + FRAME.pack(0, 0))
+            self.assertIn("a term", told)
+
+    def test_a_file_of_version_1_which_had_no_terms_is_read(self) -> None:
+        write(self.file, [[portion()]], 0)
+        start = HEADER.pack(MAGIC, 1, 0, 0)[:-4]
+        frames = self.file.read_bytes()[HEADER.size + FRAME.size :]
+        self.file.write_bytes(start + crc32(start).to_bytes(4, "little") + frames)
+        self.assertEqual(self.read(), [portion()])
+
     @settings(max_examples=runs(200, 20_000), deadline=None)
-    @given(st.binary(max_size=300), st.integers(-(2**63), 2**63 - 1))
-    def test_arbitrary_frames_give_portions_or_are_refused(self, frame: bytes, zero_at: int) -> None:
-        start = HEADER.pack(MAGIC, 1, zero_at, 0)[:-4]
+    @given(st.binary(max_size=300), st.integers(-(2**63), 2**63 - 1), st.sampled_from([1, 2]))
+    def test_arbitrary_frames_give_portions_or_are_refused(
+        self, frame: bytes, zero_at: int, version: int
+    ) -> None:
+        start = HEADER.pack(MAGIC, version, zero_at, 0)[:-4]
         head = start + crc32(start).to_bytes(4, "little")
         self.file.write_bytes(head + FRAME.pack(len(frame), crc32(frame)) + frame + FRAME.pack(0, 0))
         swarms = Swarms(lambda: 0.0, Random(SEED), TrackerSettings())
         try:
             for each in read(self.file, 0):
-                swarms.restore(each)
+                if isinstance(each, Portion):
+                    swarms.restore(each)
         except BadSnapshot:
             pass
 
