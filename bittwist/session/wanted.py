@@ -10,8 +10,9 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from bittwist.errors import FolderGone, SessionError, StorageError
+from bittwist.errors import BitTwistError, FolderGone, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.session.content import Content, Progress
@@ -238,7 +239,17 @@ class Wanted:
     def rename_file(self, file: int, path: str) -> Deferred[PurePosixPath]:
         """Cancelling only stops the waiting: given up half-way, a file would have an unknown name."""
         renamed: Deferred[PurePosixPath] = Deferred()
-        Deferred.fromCoroutine(self._rename(file, path)).addCallbacks(renamed.callback, renamed.errback)
+
+        def failed(failure: Failure) -> None:
+            if not renamed.called:
+                renamed.errback(failure)
+                return
+            failure.trap(BitTwistError)
+            name, why = self._subject.name, failure.value
+            self._log.warn("{name}: {path} is no file's new name: {why}", name=name, path=path, why=why)
+
+        renaming = Deferred.fromCoroutine(self._rename(file, path)).addCallbacks(renamed.callback, failed)
+        renaming.addErrback(lambda failure: self._log.failure("A file was not renamed", failure))
         return renamed
 
     async def _rename(self, file: int, path: str) -> PurePosixPath:

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from unittest import mock
 
 from twisted.internet.defer import CancelledError
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import MagnetError, SessionError, StorageError, UnsafePath
@@ -358,6 +359,21 @@ class WantedTests(SynchronousTestCase):
             self.swarm.network.advance(5)
             self.assertEqual(torrent.files()[A].path, PurePosixPath(f"share/after {moment}"))
             self.assertEqual(self.swarm.there()[f"share/after {moment}"], CONTENT["a"])
+        self.swarm.quiet()
+
+    def test_one_that_fails_when_nobody_waits_any_more_is_logged(self):
+        torrent = self.start(busy=0.5)
+        self.complete()
+        (self.swarm.folder / "save/taken").write_bytes(b"precious")
+        renaming = torrent.rename_file(A, "taken")
+        renaming.cancel()
+        self.failureResultOf(renaming, CancelledError)
+        with capturedLogs() as events:
+            self.swarm.network.advance(5)
+        told = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(len(told), 1, told)
+        self.assertRegex(told[0], "share.*taken")
+        self.assertEqual(torrent.files()[A].path, PurePosixPath("share/a"))
         self.swarm.quiet()
 
     def test_a_stopped_torrents_file_is_renamed(self):
