@@ -44,6 +44,9 @@ class Answers:
         tracker = self._tracker
         try:
             given = read_query(query)
+            wanted = given.get(b"numwant", b"")
+            if wanted[:1] == b"-" and wanted[1:].isdigit():  # "as you like", as in the UDP form (BEP 15)
+                del given[b"numwant"]
             asked = read_announce(
                 given, host=host, numwant=tracker.settings.numwant, most=tracker.settings.max_numwant
             )

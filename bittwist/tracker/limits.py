@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from socket import AF_INET6, inet_ntoa, inet_pton
 
-from bittwist.announce.values import AnnounceRequest
+from bittwist.announce.values import AnnounceRequest, Event
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.interfaces import AnnounceHook, Arrival
 
@@ -68,7 +68,9 @@ class AddressLimits(AnnounceHook):
 
     def announcing(self, request: AnnounceRequest, arrival: Arrival) -> None:
         if self._announces is not None:
-            spend(self._announces, household(arrival.host), self._now(), "announces from your address")
+            spend_announce(
+                self._announces, household(arrival.host), self._now(), "announces from your address", request
+            )
 
     def scraping(self, info_hashes: Sequence[bytes], arrival: Arrival) -> None:
         if self._scrapes is not None:
@@ -80,6 +82,15 @@ def spend(rate: Rate, key: Hashable, now: float, what: str) -> None:
     wait = rate.take(key, now)
     if wait:
         raise TrackerFailure(f"too many {what}", wait)
+
+
+def spend_announce(rate: Rate, key: Hashable, now: float, what: str, request: AnnounceRequest) -> None:
+    """The same, for an announce. Who leaves is never refused: it would stay in the swarm."""
+    try:
+        spend(rate, key, now, what)
+    except TrackerFailure:
+        if request.event is not Event.STOPPED:
+            raise
 
 
 def household(host: str) -> str | bytes:

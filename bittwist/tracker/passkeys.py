@@ -12,7 +12,7 @@ from bittwist.announce.values import AnnounceRequest
 from bittwist.errors import TrackerFailure
 from bittwist.tracker.accounts import User
 from bittwist.tracker.interfaces import NO_CREDENTIALS, AnnounceHook, Arrival, Front, SwarmAnswer
-from bittwist.tracker.limits import Rate, spend
+from bittwist.tracker.limits import Rate, spend, spend_announce
 from bittwist.tracker.users import Users
 
 IN_THE_URL = "the tracker's URL must contain yours"
@@ -41,7 +41,7 @@ class Passkeys(AnnounceHook):
     def announcing(self, request: AnnounceRequest, arrival: Arrival) -> None:
         user = self._admitted(arrival)
         if user is not None and self._announces is not None:
-            spend(self._announces, user.name, self._now(), "announces with your passkey")
+            spend_announce(self._announces, user.name, self._now(), "announces with your passkey", request)
 
     def announced(self, request: AnnounceRequest, arrival: Arrival, answer: SwarmAnswer) -> None:
         # Looked up again: between the two a store may have taken its time.

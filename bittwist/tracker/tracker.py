@@ -197,8 +197,9 @@ class Tracker(Service):
             warning = hook.announced(request, arrival, answer) or warning
         lonely = (
             not (request.is_seed or answer.peers4 or answer.peers6)
+            and bool(request.numwant)  # who wants nobody waits for nobody
             and arrival.connection is None  # a browser is told of nobody: offers come to it
-            and request.event is not Event.STOPPED
+            and request.event not in (Event.STOPPED, Event.PAUSED)  # the latter has all it wants (BEP 21)
         )
         interval = settings.interval
         if lonely and settings.lonely_interval < interval:

@@ -45,6 +45,8 @@ from bittwist.tracker.tracked import Tracked
 SMALLEST_REPLY = 576 - 28  # what every IPv4 host takes whole
 LARGEST_REPLY = 65_507  # what a datagram holds
 
+SCRAPE_HEADER, SCRAPE_ENTRY = 8, 12  # bytes (BEP 15)
+
 _WIDTHS = {4: 6, 16: 18}  # bytes of an address → bytes of a peer
 _MAPPED = bytes(10) + b"\xff\xff"
 _log = Logger()
@@ -60,10 +62,11 @@ class UdpSettings:
     A connection id is good for `window` seconds. It is made with `secret` (any text of 16 characters or
     more) or with what is in `secret_file`, which is made if it is not there; with neither, ids end with the
     process. Trackers behind one name, and the workers of one, need the same. A scrape is answered for its
-    first `max_scrape` hashes. Replies have at most `max_reply` bytes: what fits into the packets of every
-    IPv6 network, unless told otherwise. At most `batch` datagrams are read before others get the reactor.
-    `receive_buffer` bytes are asked of the system, for bursts. Where a store or a hook takes its time,
-    `max_waiting` requests wait for it; more are lost, and clients ask again.
+    first `max_scrape` hashes, and for no more than the tracker's own `max_scrape`. Replies have at most
+    `max_reply` bytes: what fits into the packets of every IPv6 network, unless told otherwise. At most
+    `batch` datagrams are read before others get the reactor. `receive_buffer` bytes are asked of the system,
+    for bursts. Where a store or a hook takes its time, `max_waiting` requests wait for it; more are lost, and
+    clients ask again.
     """
 
     window: float = WINDOW
@@ -108,6 +111,7 @@ class UdpAnswers(Datagrams):
         self._tracker = tracker
         self._ids = ids
         self._settings = settings
+        self._most_scraped = min(settings.max_scrape, (settings.max_reply - SCRAPE_HEADER) // SCRAPE_ENTRY)
         self._most = {size: (settings.max_reply - REPLY_HEADER) // width for size, width in _WIDTHS.items()}
 
     def datagramReceived(self, datagram: bytes, addr: Sender) -> None:
@@ -172,7 +176,7 @@ class UdpAnswers(Datagrams):
     def _scrape(self, datagram: bytes, addr: Sender, host: str) -> None:
         transaction = datagram[12:16]
         try:
-            info_hashes = read_scrape(datagram)[: self._settings.max_scrape]
+            info_hashes = read_scrape(datagram)[: self._most_scraped]
             entries = self._tracker.scrape(info_hashes, Arrival(Front.UDP, host))
         except Exception as error:  # told apart, logged and answered in _refuse
             self._refuse(Failure(error), transaction, addr)

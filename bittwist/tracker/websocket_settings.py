@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -11,6 +12,12 @@ from bittwist.tracker.browsers import MAX_MEMBERS
 
 SLOWEST, FASTEST = 0.01, 1e6  # messages a second: fewer, or more, is a slip of the finger
 LEAST_MESSAGE = 1 << 10  # bytes; an announce without offers has some 250
+
+# What a browser sends of itself (RFC 6454): no user, no path, no / at the end.
+ORIGIN = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|null|file://"
+)
+UNSAID = re.compile(r"http:.*:80|https:.*:443", re.IGNORECASE)  # the port that goes without saying
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,11 @@ class WebSocketSettings:
             raise ValueError("max_message", f"must be {LEAST_MESSAGE} or more")
         if self.proxy_header not in HEADERS:
             raise ValueError("proxy_header", f"must be {' or '.join(HEADERS)}")
+        for origin in self.allowed_origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError("allowed_origins", f"{origin!r} is not SCHEME://HOST[:PORT], without a path")
+            if UNSAID.fullmatch(origin):
+                raise ValueError("allowed_origins", f"{origin!r} has a port that browsers do not say")
         try:
             self.proxy_networks()
         except ValueError as error:

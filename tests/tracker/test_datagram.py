@@ -253,6 +253,14 @@ class ScrapeTests(UdpCase):
         )
         self.assertEqual(len(self.scrape(b"x" * 20, b"y" * 20, b"h" * 20)), 2)
 
+    def test_a_reply_has_no_more_bytes_than_it_may_whatever_is_scraped(self) -> None:
+        hashes = [b"%020d" % number for number in range(200)]
+        for most, limits, answered in ((548, 200, 45), (1232, 200, 102), (1232, 50, 50)):
+            self.settings = UdpSettings(max_reply=most, max_scrape=limits)
+            self.build(TrackerSettings(max_scrape=200))
+            (reply,) = self.replies(encode_request(Scrape(self.connect(), b"tran", tuple(hashes))))
+            self.assertEqual((len(reply), len(reply) <= most), (8 + 12 * answered, True))
+
     def test_a_scrape_of_nothing_is_told_so(self) -> None:
         self.assertIn("info_hash: missing", self.reason(Scrape(self.connect(), b"tran", ())))
 

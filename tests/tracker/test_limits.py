@@ -8,6 +8,7 @@ from unittest import TestCase
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bittwist.announce.values import Event
 from bittwist.tracker import Arrival, Front
 from bittwist.tracker.limits import AddressLimits, Rate, household
 from tests.scale import SEED, SOAK, runs
@@ -91,6 +92,11 @@ class AddressLimitsTests(TestCase):
         self.assertIn("too many announces", failure.reason)
         self.now = 1.0
         self.assertIsNone(announcing(self.hook))
+
+    def test_who_leaves_is_never_refused_and_counts_all_the_same(self) -> None:
+        stops = [announcing(self.hook, event=Event.STOPPED) for _ in range(3)]
+        self.assertEqual(stops, [None] * 3)
+        self.assertIsNotNone(announcing(self.hook))
 
     def test_scrapes_are_counted_apart(self) -> None:
         self.assertIsNone(scraping(self.hook))

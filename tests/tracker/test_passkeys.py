@@ -384,6 +384,7 @@ class PasskeysTests(Case):
         failure = announcing(hook, mine)
         assert failure is not None
         self.assertEqual((failure.reason, failure.retry_in), ("too many announces with your passkey", 1.0))
+        self.assertIsNone(announcing(hook, mine, event=Event.STOPPED), "who leaves may")
 
     def test_a_passkey_nobody_has_takes_no_room_in_the_rates(self) -> None:
         rate = Rate(60, 2)

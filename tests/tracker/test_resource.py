@@ -126,6 +126,15 @@ class AnnounceTests(TrackerTestCase):
         self.assertEqual(self.announce(leech(1), "::ffff:192.0.2.1").external_ip, "192.0.2.1")
         self.assertEqual(self.announce(leech(2), "fe80::1%eth0").external_ip, "fe80::1")
 
+    def test_a_negative_numwant_is_none(self) -> None:
+        for number in range(60):
+            self.announce(leech(number), f"192.0.2.{number + 1}")
+        url = encode_announce_url("/announce", leech(99))
+        for said, told in (("-1", 50), ("-7", 50), ("7", 7)):
+            _, body = self.fetch(f"{url}&numwant={said}", "192.0.2.200")
+            self.assertEqual(len(decode_announce_response(body).peers), told)
+        self.assertIn("numwant", self.failure(f"{url}&numwant=-x"))
+
     def test_numwant_is_bounded_and_has_a_default(self) -> None:
         for number in range(100):
             self.announce(leech(number), f"198.51.100.{number}")
@@ -451,6 +460,11 @@ class ServiceTests(TrackerTestCase):
             self.assertEqual(self.announce(leech(2), "192.0.2.9").interval, interval)
             for request, where in ((REQUEST, host), (leech(2), "192.0.2.9")):
                 self.announce(replace(request, event=Event.STOPPED), where)
+
+    def test_who_wants_nobody_or_nothing_more_does_not_wait_for_others(self) -> None:
+        self.assertEqual(self.announce(replace(REQUEST, numwant=0)).interval, STEADY.interval)
+        self.assertEqual(self.announce(replace(REQUEST, event=Event.PAUSED)).interval, STEADY.interval)
+        self.assertEqual(self.announce(REQUEST).interval, STEADY.lonely_interval)
 
     def test_settings_that_make_no_sense_are_refused_by_name(self) -> None:
         bad: dict[str, object] = {

@@ -699,6 +699,32 @@ class MakingTests(SynchronousTestCase):
         with hidden, self.assertRaisesRegex(ConfigError, r"bittwist\[ws\]"):
             WebSocketFront(host, Tracker(host))
 
+    def test_an_origin_that_no_browser_sends_is_refused_and_named(self) -> None:
+        for origin in (
+            "https://example.org/",
+            "example.org/",
+            "example.org",
+            "*",
+            "https://*.example.org",
+            "https://user@example.org",
+            "https://example.org/page",
+            "https://example.org:443",
+            "http://example.org:80",
+            "",
+        ):
+            with self.assertRaises(ValueError) as caught:
+                WebSocketSettings(allowed_origins=("https://example.org", origin))
+            self.assertEqual(caught.exception.args[0], "allowed_origins")
+            self.assertIn(repr(origin), caught.exception.args[1])
+        good = (
+            "https://example.org",
+            "http://localhost:8080",
+            "http://[::1]:8080",
+            "null",
+            "moz-extension://x",
+        )
+        self.assertEqual(WebSocketSettings(allowed_origins=good).allowed_origins, good)
+
     def test_settings_out_of_range_are_refused_by_name(self) -> None:
         for key, value in {
             "interval": 0,
