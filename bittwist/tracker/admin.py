@@ -177,6 +177,7 @@ class Admin(Service):
             families=families(statistics),
             events=events(statistics),
             clients=tuple(statistics.clients(CLIENTS)),
+            datagrams=statistics.datagrams,
             largest=await self._large_swarms() if totals is not None else (),
         )
 

@@ -55,7 +55,7 @@ class Answers:
             return self._unreadable(unreadable)
         try:
             if asked.ip is not None:
-                asked = replace(asked, address=tracker.locate(arrival.host, asked))
+                asked = replace(asked, address=tracker.locate(arrival.host, asked, Front.HTTP))
             reply = tracker.announce(asked, arrival)
             if isinstance(reply, Deferred):
                 return reply.addCallback(_encode, asked).addErrback(self._failed)

@@ -10,7 +10,9 @@
                                                     client was, before its answer
     bittwist_tracker_announce_duration_seconds{front}
     bittwist_tracker_client_announces_total{client} without versions: at most a hundred
-    bittwist_tracker_scrapes_total{front}
+    bittwist_tracker_scrapes_total{front,outcome}
+    bittwist_tracker_udp_datagrams_total{kind}      connects; unverified (without a good connection id),
+                                                    overdue (too many were waiting), failed
     bittwist_tracker_unreadable_requests_total{front}
 
 With several workers each has an admin port, and so an `instance`, of its own. What it counts is its own work:
@@ -37,7 +39,7 @@ from prometheus_client.registry import Collector
 from bittwist import __version__
 from bittwist.tracker.interfaces import Front
 from bittwist.tracker.statistics import BUCKETS, Statistics
-from bittwist.tracker.status import Gauges
+from bittwist.tracker.status import OUTCOMES, Gauges
 
 PREFIX = "bittwist_tracker"
 OPEN_METRICS = "application/openmetrics-text"
@@ -95,17 +97,26 @@ class TrackerCollector(Collector):
         for client, count in sorted(statistics.software().items()):
             clients.add_metric([client], count)
         yield clients
-        scrapes = CounterMetricFamily(f"{PREFIX}_scrapes", "Scrapes taken.", labels=["front"])
+        scrapes = CounterMetricFamily(
+            f"{PREFIX}_scrapes", "Scrapes taken, as announces.", labels=["front", "outcome"]
+        )
         unreadable = CounterMetricFamily(
             f"{PREFIX}_unreadable_requests",
             "Requests that are neither announce nor scrape.",
             labels=["front"],
         )
         for front in Front:
-            scrapes.add_metric([front.value], statistics.scrapes[front])
+            for outcome in OUTCOMES:
+                scrapes.add_metric([front.value, outcome], statistics.scrapes[front, outcome])
             unreadable.add_metric([front.value], statistics.failures[front])
         yield scrapes
         yield unreadable
+        datagrams = CounterMetricFamily(
+            f"{PREFIX}_udp_datagrams", "Datagrams that are no announce or scrape.", labels=["kind"]
+        )
+        for kind, count in statistics.datagrams.items():
+            datagrams.add_metric([kind], count)
+        yield datagrams
 
     def _durations(self) -> Metric:
         durations = HistogramMetricFamily(

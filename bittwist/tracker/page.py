@@ -17,6 +17,12 @@ from bittwist.tracker.status import LargeSwarm, Status
 LONGEST_NAME = 120  # characters of a torrent's name
 CHART = (720, 120)  # the size the line is drawn in; it is scaled to the page
 FRONTS = {"http": "HTTP", "udp": "UDP", "ws": "WebSocket"}
+DATAGRAMS = {
+    "connects": "connects",
+    "unverified": "without a good connection id",
+    "overdue": "dropped, as too many were waiting",
+    "failed": "failed, which the log tells of",
+}
 FAMILIES = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
@@ -51,6 +57,8 @@ def _sections(status: Status) -> Iterable[Tag]:
     yield _chart(status)
     yield _largest(status.largest)
     yield _fronts(status)
+    if any(status.datagrams.values()):
+        yield _datagrams(status)
     outcomes = {name: count for name, count in status.outcomes.items() if count or name == "answered"}
     events = {name or "regular": count for name, count in status.events.items()}
     yield tags.div(
@@ -136,6 +144,7 @@ def _fronts(status: Status) -> Tag:
             tags.td(_number(front.outcomes["failed"])),
             tags.td(_number(front.outcomes["gone"])),
             tags.td(_number(front.scrapes)),
+            tags.td(_number(front.scrape_outcomes["refused"])),
             tags.td(_number(front.unreadable)),
             tags.td(_seconds(front.p50)),
             tags.td(_seconds(front.p99)),
@@ -149,11 +158,21 @@ def _fronts(status: Status) -> Tag:
         "failed",
         "gone",
         "scrapes",
+        "of these refused",
         "unreadable",
         "half within",
         "99 % within",
     )
     return tags.section(tags.h2("Fronts"), _table(("front",), columns, rows))
+
+
+def _datagrams(status: Status) -> Tag:
+    """What of UDP is no announce and no scrape."""
+    rows = [
+        tags.tr(tags.th(DATAGRAMS.get(name, name), scope="row"), tags.td(_number(count)))
+        for name, count in status.datagrams.items()
+    ]
+    return tags.section(tags.h2("UDP"), _table(("datagrams",), ("count",), rows))
 
 
 def _shares(title: str, what: str, counted: Mapping[str, int]) -> Tag:

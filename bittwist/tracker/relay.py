@@ -64,7 +64,7 @@ class Tracked(Protocol):
 
     def swarm(self, info_hash: bytes) -> bytes: ...
 
-    def locate(self, host: str, request: AnnounceRequest) -> Address: ...
+    def locate(self, host: str, request: AnnounceRequest, front: Front) -> Address: ...
 
     def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]: ...
 
@@ -142,7 +142,7 @@ class Relay:
         about = ("announce", message.request.info_hash)
         wanted = min(message.request.numwant or 0, self.settings.max_offers)
         try:
-            address = self._tracker.locate(browser.host, message.request)
+            address = self._tracker.locate(browser.host, message.request, Front.WEBSOCKET)
             request = replace(message.request, address=address, numwant=wanted)
             self._check_room(browser, request)
             reply = self._tracker.announce(request, _arrival(browser, message.token))
@@ -162,6 +162,7 @@ class Relay:
             and browsers.member(browser, swarm, request.peer_id) is None
             and request.event is not Event.STOPPED
         ):
+            self._tracker.statistics.announced(Front.WEBSOCKET, request, "refused", 0.0)
             raise TrackerFailure("too many torrents for one connection")
 
     def _announced(self, reply: Reply, browser: Browser, message: Announce, request: AnnounceRequest) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from bittwist.announce.values import AnnounceRequest
 from bittwist.metainfo.peerid import client_name, client_software
@@ -48,11 +48,22 @@ class Latency:
         return float("inf")
 
 
+@dataclass(slots=True)
+class DatagramCounts:
+    """What came over UDP beside announces and scrapes, or was not answered."""
+
+    connects: int = 0
+    unverified: int = 0  # requests without a good connection id
+    overdue: int = 0  # requests that were dropped since too many were waiting
+    failed: int = 0  # errors of ours
+
+
 class Statistics:
     """Counts since the start; owned by the tracker, read by the admin pages."""
 
     def __init__(self) -> None:
-        self.scrapes: Counter[Front] = Counter()
+        self.scrapes: Counter[tuple[Front, str]] = Counter()  # by front and outcome
+        self._datagrams: list[DatagramCounts] = []  # of each UDP port
         self.failures: Counter[Front] = Counter()
         # For each (front, event, outcome, whether IPv6) the counts of a Latency, then its sum of seconds.
         self._announces: dict[tuple[str, str, str, bool], list[float]] = {}
@@ -77,9 +88,21 @@ class Statistics:
         except KeyError:
             self._meet(client, request.peer_id)
 
-    def scraped(self, front: Front) -> None:
-        """A scrape was answered."""
-        self.scrapes[front] += 1
+    def scraped(self, front: Front, outcome: str = "answered") -> None:
+        """A scrape was answered, refused or failed, or its client had gone."""
+        self.scrapes[front, outcome] += 1
+
+    def datagrams_of_port(self) -> DatagramCounts:
+        """Where a UDP port counts."""
+        counts = DatagramCounts()
+        self._datagrams.append(counts)
+        return counts
+
+    @property
+    def datagrams(self) -> dict[str, int]:
+        """The counts of all UDP ports together, by their names."""
+        names = [field.name for field in fields(DatagramCounts)]
+        return {name: sum(getattr(counts, name) for counts in self._datagrams) for name in names}
 
     def unreadable(self, front: Front) -> None:
         """Something came that is neither announce nor scrape."""

@@ -30,11 +30,12 @@ class Gauges:
 
 @dataclass(frozen=True, slots=True)
 class FrontStatus:
-    """One front's work: announces by outcome, and the seconds that half and 99 % of them took at most."""
+    """One front's work: announces and scrapes by outcome; half and 99 % of the announces took so many seconds
+    at most."""
 
     outcomes: Mapping[str, int]
     per_second: float
-    scrapes: int
+    scrape_outcomes: Mapping[str, int]
     unreadable: int
     p50: float | None
     p99: float | None
@@ -42,6 +43,10 @@ class FrontStatus:
     @property
     def announces(self) -> int:
         return sum(self.outcomes.values())
+
+    @property
+    def scrapes(self) -> int:
+        return sum(self.scrape_outcomes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Status:
     events: Mapping[str, int]
     clients: tuple[tuple[str, int], ...]
     largest: tuple[LargeSwarm, ...]
+    datagrams: Mapping[str, int]
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -121,7 +127,7 @@ def front_status(statistics: Statistics, rates: Rates) -> dict[str, FrontStatus]
         found[front.value] = FrontStatus(
             outcomes,
             rates.per_second(front.value),
-            statistics.scrapes[front],
+            {outcome: statistics.scrapes[front, outcome] for outcome in OUTCOMES},
             statistics.failures[front],
             latency.within(0.5),
             latency.within(0.99),
@@ -165,6 +171,7 @@ def as_json(status: Status) -> Json:
         "outcomes": status.outcomes,
         "families": status.families,
         "events": {name or "none": count for name, count in status.events.items()},
+        "udp": dict(status.datagrams),
         "fronts": {name: _front_json(front) for name, front in status.fronts.items()},
         "clients": [{"client": name, "announces": count} for name, count in status.clients],
         "largest": [
@@ -185,6 +192,7 @@ def _front_json(front: FrontStatus) -> Json:
         **front.outcomes,
         "per_second": round(front.per_second, 3),
         "scrapes": front.scrapes,
+        "scrape_outcomes": dict(front.scrape_outcomes),
         "unreadable": front.unreadable,
         "p50_seconds": _finite(front.p50),
         "p99_seconds": _finite(front.p99),

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest, ScrapeEntry
-from bittwist.tracker.interfaces import Arrival, Reply
+from bittwist.tracker.interfaces import Arrival, Front, Reply
 from bittwist.tracker.settings import TrackerSettings
 from bittwist.tracker.statistics import Statistics
 
@@ -23,7 +23,7 @@ class Tracked(Protocol):
     @property
     def statistics(self) -> Statistics: ...
 
-    def locate(self, host: str, request: AnnounceRequest) -> Address: ...
+    def locate(self, host: str, request: AnnounceRequest, front: Front) -> Address: ...
 
     def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]: ...
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from random import Random
 from time import time
-from typing import cast
+from typing import TypeVar, cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -23,6 +23,7 @@ from bittwist.tracker.channel import QuickAnnounces
 from bittwist.tracker.hybrids import Hybrids
 from bittwist.tracker.interfaces import (
     Arrival,
+    Front,
     IAnnounceHook,
     IRuledStore,
     ISwarmStore,
@@ -35,6 +36,8 @@ from bittwist.tracker.snapshot import Snapshots, SnapshotSettings
 from bittwist.tracker.statistics import Statistics
 from bittwist.tracker.swarms import Swarms
 from bittwist.tracker.threads import FilesReactor
+
+T = TypeVar("T")
 
 SWEEPS = 32  # in the time after which a peer counts as gone: so much longer, at most, it is told to others
 
@@ -88,9 +91,13 @@ class Tracker(Service):
         if IRuledStore.providedBy(self.store):
             IRuledStore(self.store).settings = settings
 
-    def locate(self, host: str, request: AnnounceRequest) -> Address:
-        """The address of the peer whose request came from `host`."""
-        return peer_address(host, request, self._trusted, private=self.settings.private_ips)
+    def locate(self, host: str, request: AnnounceRequest, front: Front) -> Address:
+        """The address of the peer whose request came from `host`; TrackerFailure where it cannot be that."""
+        try:
+            return peer_address(host, request, self._trusted, private=self.settings.private_ips)
+        except TrackerFailure:
+            self.statistics.announced(front, request, "refused", 0.0)
+            raise
 
     def announce(self, request: AnnounceRequest, arrival: Arrival) -> Reply | Deferred[Reply]:
         """Note the peer and choose others for it; `request.address` is set. TrackerFailure where refused."""
@@ -116,15 +123,20 @@ class Tracker(Service):
         self, info_hashes: Sequence[bytes], arrival: Arrival
     ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
         """The sizes of the first `max_scrape` of these swarms."""
-        info_hashes = info_hashes[: self.settings.max_scrape]
+        try:
+            entries = self._scrape_allowed(info_hashes[: self.settings.max_scrape], arrival)
+        except Exception as error:
+            self.statistics.scraped(arrival.front, _outcome(error))
+            raise
+        if isinstance(entries, Deferred):
+
+            def count(result: T) -> T:
+                self.statistics.scraped(arrival.front, _outcome(getattr(result, "value", None)))
+                return result
+
+            return entries.addBoth(count)
         self.statistics.scraped(arrival.front)
-        held = tuple(dict.fromkeys(map(self.swarm, info_hashes))) if self.hooks else ()
-        for position, hook in enumerate(self.hooks):
-            verdict = hook.scraping(held, arrival)
-            if isinstance(verdict, Deferred):
-                later = self._scrape_later(info_hashes, held, arrival, verdict, self.hooks[position + 1 :])
-                return Deferred.fromCoroutine(later)
-        return self._scrape(info_hashes)
+        return entries
 
     def swarm(self, info_hash: bytes) -> bytes:
         """The hash under which the peers of this one are kept: its own, but for hybrids."""
@@ -216,6 +228,17 @@ class Tracker(Service):
             tracker_id=settings.tracker_id.encode() or None,
         )
 
+    def _scrape_allowed(
+        self, info_hashes: Sequence[bytes], arrival: Arrival
+    ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
+        held = tuple(dict.fromkeys(map(self.swarm, info_hashes))) if self.hooks else ()
+        for position, hook in enumerate(self.hooks):
+            verdict = hook.scraping(held, arrival)
+            if isinstance(verdict, Deferred):
+                later = self._scrape_later(info_hashes, held, arrival, verdict, self.hooks[position + 1 :])
+                return Deferred.fromCoroutine(later)
+        return self._scrape(info_hashes)
+
     def _scrape(
         self, info_hashes: Sequence[bytes]
     ) -> dict[bytes, ScrapeEntry] | Deferred[dict[bytes, ScrapeEntry]]:
@@ -275,15 +298,7 @@ class Tracker(Service):
     def _count(
         self, request: AnnounceRequest, arrival: Arrival, error: Exception | None, began: float
     ) -> None:
-        match error:
-            case None:
-                outcome = "answered"
-            case TrackerFailure():
-                outcome = "refused"
-            case CancelledError():  # by a front whose client has gone
-                outcome = "gone"
-            case _:
-                outcome = "failed"
+        outcome = _outcome(error)
         self.statistics.announced(arrival.front, request, outcome, self._reactor.seconds() - began)
 
     def _begin_sweep(self, swarms: Swarms) -> None:
@@ -299,6 +314,19 @@ class Tracker(Service):
     def _await_sweep(self, swarms: Swarms) -> None:
         after = self.settings.expire_after / SWEEPS
         self._next_step = self._reactor.callLater(after, self._begin_sweep, swarms)
+
+
+def _outcome(error: object) -> str:
+    """What statistics call it that a request ended with this error, or with none."""
+    match error:
+        case None:
+            return "answered"
+        case TrackerFailure():
+            return "refused"
+        case CancelledError():  # by a front whose client has gone
+            return "gone"
+        case _:
+            return "failed"
 
 
 def _size_of(entries: dict[bytes, ScrapeEntry], info_hash: bytes) -> SwarmAnswer:

@@ -35,7 +35,7 @@ from bittwist.announce.udp import (
     refused,
     scraped,
 )
-from bittwist.announce.values import ScrapeEntry
+from bittwist.announce.values import AnnounceRequest, ScrapeEntry
 from bittwist.errors import RemoteProtocolError, TrackerFailure
 from bittwist.net.datagrams import BATCH, Datagrams
 from bittwist.tracker.connections import LONGEST_WINDOW, WINDOW, ConnectionIds
@@ -103,10 +103,7 @@ class UdpAnswers(Datagrams):
 
     def __init__(self, tracker: Tracked, ids: ConnectionIds, settings: UdpSettings = UdpSettings()) -> None:
         super().__init__(settings.batch)
-        self.connects = 0
-        self.unverified = 0  # requests without a good connection id
-        self.overdue = 0  # requests that were dropped since too many were waiting
-        self.failures = 0  # errors of ours
+        self.counts = tracker.statistics.datagrams_of_port()
         self._waiting = 0
         self._tracker = tracker
         self._ids = ids
@@ -125,12 +122,12 @@ class UdpAnswers(Datagrams):
             packed = inet_aton(host)
         action = datagram[8:12]
         if action == CONNECT and datagram[:8] == MAGIC and len(datagram) >= REQUEST_HEADER:
-            self.connects += 1
+            self.counts.connects += 1
             self.send(CONNECT + datagram[12:16] + self._ids.issue(packed), addr)
         elif len(datagram) < REQUEST_HEADER or not self._ids.valid(datagram[:8], packed):
-            self.unverified += 1
+            self.counts.unverified += 1
         elif self._waiting >= self._settings.max_waiting:
-            self.overdue += 1
+            self.counts.overdue += 1
         elif action == ANNOUNCE:
             self._announce(datagram, addr, host, packed)
         elif action == SCRAPE:
@@ -142,23 +139,10 @@ class UdpAnswers(Datagrams):
         transaction = datagram[12:16]
         six = len(packed) == 16
         tracker = self._tracker
-        settings = tracker.settings
         try:
-            most = self._most[len(packed)]
-            request = read_announce(
-                datagram,
-                ipv6=six,
-                host=host,  # what `locate` says too, of who names no other address
-                packed=packed,
-                numwant=settings.numwant,
-                most=most if most < settings.max_numwant else settings.max_numwant,
-            )
+            request, arrival = self._read_announce(datagram, host, packed)
             if request.ip is not None:
-                request = replace(request, address=tracker.locate(host, request))
-            if len(datagram) == ANNOUNCE_SIZE:
-                arrival = new_arrival(Front.UDP, host)
-            else:
-                arrival = _arrival(host, read_url(datagram))
+                request = replace(request, address=tracker.locate(host, request, Front.UDP))
             reply = tracker.announce(request, arrival)
         except Exception as error:  # told apart, logged and answered in _refuse
             self._refuse(Failure(error), transaction, addr)
@@ -168,6 +152,25 @@ class UdpAnswers(Datagrams):
         else:
             self._announced(reply, transaction, addr, six)
 
+    def _read_announce(self, datagram: bytes, host: str, packed: bytes) -> tuple[AnnounceRequest, Arrival]:
+        settings = self._tracker.settings
+        most = self._most[len(packed)]
+        try:
+            request = read_announce(
+                datagram,
+                ipv6=len(packed) == 16,
+                host=host,  # what `locate` says too, of who names no other address
+                packed=packed,
+                numwant=settings.numwant,
+                most=most if most < settings.max_numwant else settings.max_numwant,
+            )
+            if len(datagram) == ANNOUNCE_SIZE:
+                return request, new_arrival(Front.UDP, host)
+            return request, _arrival(host, read_url(datagram))
+        except TrackerFailure:  # which is told; what is no request at all is counted where that is seen
+            self._tracker.statistics.unreadable(Front.UDP)
+            raise
+
     def _announced(self, reply: Reply, transaction: bytes, addr: Sender, six: bool) -> None:
         swarm = reply.swarm
         peers = swarm.peers6 if six else swarm.peers4
@@ -176,7 +179,7 @@ class UdpAnswers(Datagrams):
     def _scrape(self, datagram: bytes, addr: Sender, host: str) -> None:
         transaction = datagram[12:16]
         try:
-            info_hashes = read_scrape(datagram)[: self._most_scraped]
+            info_hashes = self._read_scrape(datagram)[: self._most_scraped]
             entries = self._tracker.scrape(info_hashes, Arrival(Front.UDP, host))
         except Exception as error:  # told apart, logged and answered in _refuse
             self._refuse(Failure(error), transaction, addr)
@@ -185,6 +188,13 @@ class UdpAnswers(Datagrams):
             self._later(entries.addCallback(self._scraped, info_hashes, transaction, addr), transaction, addr)
         else:
             self._scraped(entries, info_hashes, transaction, addr)
+
+    def _read_scrape(self, datagram: bytes) -> Sequence[bytes]:
+        try:
+            return read_scrape(datagram)
+        except TrackerFailure:
+            self._tracker.statistics.unreadable(Front.UDP)
+            raise
 
     def _scraped(
         self,
@@ -217,11 +227,11 @@ class UdpAnswers(Datagrams):
         self.send(refused(transaction, _sentence(error)), addr)
 
     def _fail(self, failure: Failure) -> None:
-        self.failures += 1
+        self.counts.failed = count = self.counts.failed + 1
         # Whoever finds a bug of ours could have it logged 50,000 times a second: 1st, 2nd, 4th, 8th ... time.
-        if self.failures & (self.failures - 1) == 0:
+        if count & (count - 1) == 0:
             told = "an announce or scrape could not be answered (failure {count} on this port)"
-            _log.failure(told, failure, count=self.failures)
+            _log.failure(told, failure, count=count)
 
 
 def _six(host: str) -> tuple[str, bytes]:

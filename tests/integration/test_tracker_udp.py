@@ -64,7 +64,7 @@ async def test_both_families_are_served_on_one_port() -> None:
             talk, Address("127.0.0.1", four.port), lambda made: made.scrape(b"h" * 20)
         )
         assert sizes == (ScrapeEntry(incomplete=4),)
-        assert [answers.connects for answers in served.answers] == [3, 2]
+        assert [answers.counts.connects for answers in served.answers] == [3, 2]
     finally:
         await served.stopService()
     assert served.addresses == ()
@@ -97,7 +97,7 @@ async def test_a_port_is_had_alone_or_shared() -> None:
         for number in range(40):  # the system deals them out by their ports
             asked = replace(REQUEST, port=1 + number)
             await deferToThread(talk, at, partial(UdpClient.announce, request=asked))
-        connects = [each.answers[0].connects for each in (first, second)]
+        connects = [each.answers[0].counts.connects for each in (first, second)]
         await second.stopService()
         assert sum(connects) == 40 and all(connects)
     finally:

@@ -215,8 +215,8 @@ class AddressTests(UdpCase):
             host = socket.inet_ntop(family, ip.packed)  # as the system writes it
             request = replace(REQUEST, port=port)
             found = self.address_of((host, 9), request)
-            self.assertEqual(found, self.tracker.locate(host, request))
-            self.assertEqual(found.packed, self.tracker.locate(host, request).packed)
+            self.assertEqual(found, self.tracker.locate(host, request, Front.UDP))
+            self.assertEqual(found.packed, self.tracker.locate(host, request, Front.UDP).packed)
 
         same()
         for text in (
@@ -229,7 +229,7 @@ class AddressTests(UdpCase):
             "2001:db8:0:0:1::",
         ):
             host = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
-            self.assertEqual(self.address_of((host, 9, 0, 0)), self.tracker.locate(host, REQUEST))
+            self.assertEqual(self.address_of((host, 9, 0, 0)), self.tracker.locate(host, REQUEST, Front.UDP))
 
 
 class ScrapeTests(UdpCase):
@@ -272,7 +272,7 @@ class VerificationTests(UdpCase):
         for wrong in (bytes(8), b"\xff" * 8, MAGIC, elsewhere, good[:7] + bytes((good[7] ^ 1,))):
             for packet in (Announce(wrong, b"tran", REQUEST), Scrape(wrong, b"tran", (b"h" * 20,))):
                 self.assertEqual(self.replies(encode_request(packet)), [])
-        self.assertEqual(self.answers.unverified, 10)
+        self.assertEqual(self.answers.counts.unverified, 10)
         self.assertEqual(self.scrape(b"h" * 20), (ScrapeEntry(),))
 
     def test_an_id_lasts_for_the_window(self) -> None:
@@ -350,7 +350,7 @@ class VerificationTests(UdpCase):
                 if isinstance(answer, Refused):
                     self.assertNotIn("error of its own", answer.reason)
                     self.assertNotIn("Traceback", answer.reason)
-        self.assertEqual(self.answers.failures, 0)
+        self.assertEqual(self.answers.counts.failed, 0)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     @staticmethod
@@ -465,13 +465,13 @@ class LaterTests(UdpCase):
         packet = encode_request(Announce(self.connect(), b"tran", REQUEST))
         for _ in range(3):
             self.assertEqual(self.replies(packet), [])
-        self.assertEqual((len(self.slow.asked), self.answers.overdue), (2, 1))
+        self.assertEqual((len(self.slow.asked), self.answers.counts.overdue), (2, 1))
         self.assertEqual(len(self.replies(encode_request(Connect(b"tran")))), 1)
         self.slow.asked[0].callback(SwarmAnswer())
         self.slow.asked[1].errback(TrackerFailure("no"))
         self.replies(packet)
         self.replies(packet)
-        self.assertEqual((len(self.slow.asked), self.answers.overdue), (4, 1))
+        self.assertEqual((len(self.slow.asked), self.answers.counts.overdue), (4, 1))
 
     def test_nothing_is_sent_once_the_port_is_closed(self) -> None:
         self.assertEqual(self.replies(encode_request(Announce(self.connect(), b"tran", REQUEST))), [])
@@ -537,7 +537,7 @@ class FailureTests(UdpCase):
         connection_id = self.connect()
         for _ in range(1000):
             self.reason(Announce(connection_id, b"tran", REQUEST))
-        self.assertEqual(self.answers.failures, 1000)
+        self.assertEqual(self.answers.counts.failed, 1000)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 10)
 
     def test_a_long_reason_is_cut(self) -> None:

@@ -62,9 +62,13 @@ class MetricsTests(SynchronousTestCase):
 
     def test_scrapes_and_the_unreadable(self) -> None:
         self.statistics.scraped(Front.UDP)
+        self.statistics.scraped(Front.UDP, "refused")
         self.statistics.unreadable(Front.WEBSOCKET)
+        self.statistics.datagrams_of_port().unverified += 3
         samples = self.samples()
-        self.assertEqual((samples["scrapes_total", "udp"], samples["scrapes_total", "http"]), (1, 0))
+        for key, count in ((("udp", "answered"), 1), (("udp", "refused"), 1), (("http", "answered"), 0)):
+            self.assertEqual(samples["scrapes_total", *key], count)
+        self.assertEqual(samples["udp_datagrams_total", "unverified"], 3)
         self.assertEqual(samples["unreadable_requests_total", "ws"], 1)
 
     def test_durations_are_a_cumulative_histogram(self) -> None:

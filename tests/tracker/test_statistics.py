@@ -38,9 +38,17 @@ class CountTests(SynchronousTestCase):
 
     def test_scrapes_and_what_cannot_be_read_are_counted_by_front(self) -> None:
         self.statistics.scraped(Front.UDP)
+        self.statistics.scraped(Front.HTTP, "refused")
         self.statistics.unreadable(Front.WEBSOCKET)
-        self.assertEqual(self.statistics.scrapes, {Front.UDP: 1})
+        self.assertEqual(self.statistics.scrapes, {(Front.UDP, "answered"): 1, (Front.HTTP, "refused"): 1})
         self.assertEqual(self.statistics.failures, {Front.WEBSOCKET: 1})
+
+    def test_what_udp_ports_count_is_added_up(self) -> None:
+        for connects in (1, 2):
+            self.statistics.datagrams_of_port().connects += connects
+        self.assertEqual(
+            self.statistics.datagrams, {"connects": 3, "unverified": 0, "overdue": 0, "failed": 0}
+        )
 
     def test_an_announce_whose_address_is_unknown_is_counted(self) -> None:
         self.statistics.announced(Front.HTTP, replace(REQUEST, address=None), "failed", 0.0)

@@ -67,6 +67,7 @@ EMPTY = Status(
     events=events(STATISTICS),
     clients=(),
     largest=(),
+    datagrams={},
 )
 
 
@@ -181,9 +182,18 @@ def test_figures_are_on_the_page() -> None:
         scrapes_per_second=1234.5,
         history=(1.0, 3.0, 2.0),
         largest=(LargeSwarm(HASH, None, ScrapeEntry(7, 8, 9)),),
+        datagrams={"connects": 4321, "unverified": 98_765, "overdue": 0, "failed": 0},
     )
     text = page(status).text
-    for shown in ("1\u202f234\u202f567", "2 d 3 h", "12.3", "1\u202f234", HASH.hex(), "at most 3.0 a second"):
+    for shown in (
+        "1\u202f234\u202f567",
+        "2 d 3 h",
+        "12.3",
+        "1\u202f234",
+        HASH.hex(),
+        "at most 3.0 a second",
+        "98\u202f765",
+    ):
         assert shown in text, shown
 
 
