@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService, MultiService
@@ -23,6 +25,7 @@ from bittwist.app.tracker_service import tracker_service
 from bittwist.app.tracker_workers import Workers, check_shareable
 from bittwist.errors import ConfigError
 from bittwist.net.policy import Network
+from bittwist.tracker.admission import Admission
 
 __all__ = ["ListenSettings", "Options", "TrackerConfig", "makeService", "tracker_service"]
 
@@ -111,6 +114,8 @@ def makeService(options: Options) -> IService:
 
 def _workers(reactor: Any, options: Options) -> MultiService:
     config = options.settings
+    # Each worker makes its own; what cannot be used is told here, once, before any is started.
+    Admission(reactor, config.anchored(Path.cwd()).access, time.time)
     whole = MultiService()
     workers = Workers(reactor, Network(reactor), config.workers, options.words, config.listen)
     workers.setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted

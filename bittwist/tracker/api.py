@@ -157,7 +157,10 @@ class TorrentsApi:
         return _torrent(await self._torrents.add(named, name, size))
 
     async def upload(self, body: bytes) -> Json:
-        return _torrent(await self._torrents.upload(body))
+        try:
+            return _torrent(await self._torrents.upload(body))
+        except MetainfoError as error:
+            raise Refused(400, f"the body is no torrent file: {error.reason}") from error
 
     async def block(self, name: str) -> Json:
         torrent = await self._torrents.block(_info_hash(name).short)

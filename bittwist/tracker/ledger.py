@@ -35,8 +35,12 @@ class Ledger(Generic[C, S]):
         self._rewrite_above = 0
 
     def load(self) -> None:
-        """Read the file now, in this thread: before the tracker serves. StorageError if it cannot be."""
+        """Read the file now, in this thread: before the tracker serves.
+
+        StorageError if it cannot be read, or could not be written.
+        """
         self._take(self._file.read())
+        self._file.try_out()
 
     def write(self, changes: Sequence[C]) -> Deferred[None]:
         """Make these changes; StorageError if they could not be written, and then they are not made."""

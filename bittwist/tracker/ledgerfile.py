@@ -20,10 +20,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 from twisted.logger import Logger
@@ -98,6 +99,7 @@ class LedgerFile(Generic[C, S]):
         self.path = path
         self.lines = 0
         self.damaged = False
+        self._lock = path.with_name(path.name + ".lock")
         self._codec = codec
         self._make = make
         self._first = b""  # the first line: another one is another file
@@ -113,6 +115,16 @@ class LedgerFile(Generic[C, S]):
             raise self._gone()
         with named(self.path), self.path.open("rb") as stream:
             return self._read(stream)
+
+    def try_out(self) -> None:
+        """StorageError where it could not be written; leaves nothing behind, so that any user may try."""
+        with named(self.path):
+            folder = next(each for each in self.path.absolute().parents if each.exists())
+            for path in (self.path, self._lock):
+                with suppress(FileNotFoundError):
+                    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+            with TemporaryFile(dir=folder):
+                """A file can be made there: the lock, and what the file is written anew by."""
 
     def append(self, changes: Sequence[C]) -> News[C, S]:
         """Add changes, durably; what others added meanwhile comes before them."""
@@ -221,8 +233,7 @@ class LedgerFile(Generic[C, S]):
         """Alone among all processes. The lock has a file of its own: the other one is replaced."""
         with named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = self.path.with_name(self.path.name + ".lock")
-            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield

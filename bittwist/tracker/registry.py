@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from bittwist.announce.values import AnnounceRequest
-from bittwist.errors import AlreadyThere, NotThere, TrackerFailure
+from bittwist.errors import AccessError, AlreadyThere, NotThere, TrackerFailure
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.tracker.hybrids import Hybrids
@@ -77,14 +77,18 @@ class Registry(AnnounceHook):
         return self._ledger.state.second.get(info_hash, info_hash)
 
     def upload(self, torrent: bytes) -> Deferred[Torrent]:
-        """Register what a .torrent describes; MetainfoError where it is none."""
+        """Register what a .torrent describes, a longer name cut; MetainfoError where it is none."""
         return Deferred.fromCoroutine(self._upload(torrent))
 
     def add(self, info_hash: InfoHash, name: str = "", size: int = 0) -> Deferred[Torrent]:
-        """Register by hash."""
-        size = max(0, min(size, MAX_SIZE))
-        torrent = Torrent(info_hash.v1, info_hash.v2, name[:MAX_NAME], size, self._wall())
-        return Deferred.fromCoroutine(self._add(torrent))
+        """Register by hash; AccessError where name or size cannot be those of a torrent."""
+        if len(name) > MAX_NAME:
+            return fail(AccessError(f"name: must have at most {MAX_NAME} characters"))
+        if not 0 <= size <= MAX_SIZE:
+            return fail(AccessError("size: must be 0 to 2**62 bytes"))
+        return Deferred.fromCoroutine(
+            self._add(Torrent(info_hash.v1, info_hash.v2, name, size, self._wall()))
+        )
 
     def block(self, info_hash: bytes) -> Deferred[Torrent]:
         """Serve it no more, registered or not."""

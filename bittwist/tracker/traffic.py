@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-MAX_SESSIONS = 200_000  # remembered, about 350 bytes each; over it, that which is unheard of for longest goes
+# Remembered, each user counting as one more: about 300 bytes a session and 450 a user, 40 MB at most. Over
+# it, the session which is unheard of for longest goes.
+MAX_SESSIONS = 100_000
 MAX_SESSIONS_OF_USER = 20_000  # a big seedbox has fewer torrents; over it, the user's own oldest goes
 FORGET_AFTER = 90_000.0  # seconds: an announce a day, the longest interval, keeps a session
 
@@ -84,11 +86,12 @@ class Traffic:
             longest, theirs = next(iter(self._users.items()))
             if next(reversed(theirs.values()))[2] < now - FORGET_AFTER:
                 self.forget(longest)
-            elif self._held > self._most:
-                theirs.popitem(last=False)
-                self._held -= 1
-                if not theirs:
-                    del self._users[longest]
+        while self._held + len(self._users) > self._most:
+            longest, theirs = next(iter(self._users.items()))
+            theirs.popitem(last=False)
+            self._held -= 1
+            if not theirs:
+                del self._users[longest]
 
     def _seen(self, sessions: _Sessions) -> float:
         """When the session unheard of for longest was heard of."""

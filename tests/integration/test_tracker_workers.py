@@ -213,6 +213,8 @@ def test_an_admin_or_ws_port_that_is_taken_is_named_and_nothing_starts(
 def test_workers_need_a_redis_and_ports_they_can_share(redis: RedisServer, tmp_path: Path) -> None:
     config = tmp_path / "redis.toml"
     config.write_text(f'[redis]\nservers = ["{redis.server}"]\n')
+    lists = tmp_path / "lists.toml"
+    lists.write_text(config.read_text() + '[access]\nusers = "/proc/x/y"\n')
     table = [
         (("--workers", "2"), "redis.servers"),
         (("--workers", "two"), "no whole number"),
@@ -222,6 +224,7 @@ def test_workers_need_a_redis_and_ports_they_can_share(redis: RedisServer, tmp_p
         (("--config", str(config), "--workers", "2", "--udp", "0"), "a port of its own"),
         (("--config", str(config), "--workers", "2", "--admin", "tcp:65534"), "listen.admin"),
         (("--config", str(config), "--workers", "2", "--ws", "stdio:"), "listen.ws"),
+        (("--config", str(lists), "--workers", "2"), "/proc/x/y: users: "),
     ]
     with Programs(tmp_path) as programs:
         tried = [(programs.twistd("bittwist-tracker", *words), said) for words, said in table]

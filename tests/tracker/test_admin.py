@@ -316,9 +316,18 @@ class TorrentApiTests(AdminTestCase):
             self.assertEqual(answer.status, 400, body[:40])
         self.assertEqual(len(self.torrents), 0)
 
-    def test_numbers_and_names_beyond_all_measure_are_cut(self) -> None:
-        answer = self.api("POST", "/torrents", {"info_hash": HEX, "name": "n" * 50_000, "size": 2**200})
-        self.assertEqual((answer.status, len(answer.json["name"])), (201, 1000))
+    def test_a_broken_torrent_file_is_called_that(self) -> None:
+        headers = {**BEARER, "Content-Type": "application/x-bittorrent"}
+        answer = self.ask("POST", "/api/torrents", headers, b"d4:infod4:")
+        self.assertEqual(answer.status, 400)
+        self.assertTrue(answer.json["error"].startswith("the body is no torrent file: "), answer.json)
+
+    def test_numbers_and_names_beyond_all_measure_are_refused(self) -> None:
+        for fields in ({"name": "n" * 1001}, {"name": "n" * 50_000}, {"size": -5}, {"size": 2**200}):
+            answer = self.api("POST", "/torrents", {"info_hash": HEX, **fields})
+            (key,) = fields
+            self.assertEqual(answer.status, 400)
+            self.assertTrue(answer.json["error"].startswith(f"{key}: must "), answer.json)
 
 
 class UserApiTests(AdminTestCase):

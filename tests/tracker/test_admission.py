@@ -72,6 +72,19 @@ class AdmissionTests(SynchronousTestCase):
             return failure.reason
         return ""
 
+    def test_a_file_that_could_not_be_written_is_named_at_once(self) -> None:
+        folder = self.folder / "folder"
+        folder.mkdir()
+        for key in ("users", "torrents"):
+            for path in (Path("/proc/x/y"), self.file("file") / "y", folder):
+                with self.assertRaises(ConfigError) as caught:
+                    Admission(self.machine, AccessSettings(**{key: path}), self.machine.wall)  # type: ignore[arg-type]
+                self.assertEqual((caught.exception.file, caught.exception.key), (str(path), key))
+
+    def test_trying_a_file_leaves_nothing_behind(self) -> None:
+        Admission(self.machine, AccessSettings(users=self.folder / "new" / "users"), self.machine.wall)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
     def test_all_rules_at_once_in_their_order(self) -> None:
         admission = self.admission(
             allow_info_hashes=self.file("a", HASH.hex()),

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.address import Address
 from bittwist.announce.values import AnnounceRequest
-from bittwist.errors import AlreadyThere, MetainfoError, NotThere, StorageError
+from bittwist.errors import AccessError, AlreadyThere, MetainfoError, NotThere, StorageError
 from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.tracker import Tracker
@@ -104,11 +104,17 @@ class RegistryTests(Case):
 
     def test_a_hash_alone_is_enough(self) -> None:
         self.successResultOf(self.registry.add(InfoHash(v1=HASH), "name", 5))
-        self.successResultOf(self.registry.add(InfoHash(v2=V2), "x" * 5000, 1 << 70))
+        self.successResultOf(self.registry.add(InfoHash(v2=V2), "x" * MAX_NAME, MAX_SIZE))
         found = self.restarted().list()
         self.assertEqual([each.info_hash for each in found], [V2[:20], HASH])
         self.assertEqual((len(found[0].name), found[0].size), (MAX_NAME, MAX_SIZE))
         self.assertIsNone(announcing(self.registry, info_hash=V2[:20]))
+
+    def test_a_name_or_size_that_no_torrent_has_is_refused_and_named(self) -> None:
+        for name, size, key in (("x" * (MAX_NAME + 1), 0, "name"), ("", -5, "size"), ("", 1 << 100, "size")):
+            failure = self.failureResultOf(self.registry.add(InfoHash(v1=HASH), name, size), AccessError)
+            self.assertTrue(failure.getErrorMessage().startswith(f"{key}: must "))
+        self.assertEqual(len(self.registry), 0)
 
     def test_what_is_no_torrent_is_not_registered(self) -> None:
         for content in (b"", b"de", b"i1e", b"\xff" * 100, torrent(v1_single(pieces=b"x"))):

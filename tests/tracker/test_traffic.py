@@ -1,11 +1,15 @@
 """What users move: differences between announces, without counting twice, in bounded memory."""
 
+import tracemalloc
+from random import Random
 from unittest import TestCase
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bittwist.tracker.traffic import FORGET_AFTER, Traffic
+from bittwist.tracker.accounts import SESSION
+from bittwist.tracker.traffic import FORGET_AFTER, MAX_SESSIONS, Traffic
+from tests.scale import SEED, runs
 
 GIB = 1 << 30
 S, T = b"s" * 16, b"t" * 16
@@ -71,6 +75,21 @@ class TrafficTests(TestCase):
             self.assertLessEqual(len(traffic), 5)
         self.assertEqual(traffic.moved("user 49", S, 50, 0, 60), (50, 0))
         self.assertEqual(traffic.moved("user 0", S, 50, 0, 60), (0, 0))
+
+    def test_it_takes_some_tens_of_megabytes_at_most_however_many_users_there_are(self) -> None:
+        most = runs(5_000, MAX_SESSIONS)
+        for each in (1, 3, 500):
+            random = Random(SEED)
+            tracemalloc.start()
+            traffic = Traffic(GIB, sessions=most)
+            for number in range(2 * most):
+                counters = random.getrandbits(64), random.getrandbits(64)
+                traffic.moved(
+                    f"user {number // each}", random.randbytes(SESSION), *counters, 1e9 + number / 99
+                )
+            used = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            self.assertLess(used * MAX_SESSIONS / most, 44 << 20, each)
 
     def test_who_stays_away_is_forgotten_by_and_by(self) -> None:
         for number in range(20):
