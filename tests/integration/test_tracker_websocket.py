@@ -28,10 +28,10 @@ PATIENCE = 10.0  # seconds until a socket that says nothing fails its test
 class Client:
     """A browser that waits for each message; for threads."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, path: str = "/announce") -> None:
         self._socket = connection
         self._file = connection.makefile("rb")
-        connection.sendall(request("/announce"))
+        connection.sendall(request(path))
         self.status = int(self._file.readline().split()[1])
         while self._file.readline().strip():
             pass
@@ -53,13 +53,13 @@ class Client:
 
 
 @contextmanager
-def connected(port: int, context: ssl.SSLContext | None = None) -> Iterator[Client]:
+def connected(port: int, context: ssl.SSLContext | None = None, path: str = "/announce") -> Iterator[Client]:
     with closing(socket.create_connection(("127.0.0.1", port), PATIENCE)) as plain:
         if context is None:
-            yield Client(plain)
+            yield Client(plain, path)
         else:
             with context.wrap_socket(plain, server_hostname="127.0.0.1") as secured:
-                yield Client(secured)
+                yield Client(secured, path)
 
 
 def announce(peer_id: bytes, *sdps: str) -> Announce:
