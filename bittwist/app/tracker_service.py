@@ -18,9 +18,8 @@ from zope.interface import implementer
 
 from bittwist.address import Address
 from bittwist.app.reload import Reload
-from bittwist.app.settings import read_settings
 from bittwist.app.tracker_config import TrackerConfig
-from bittwist.errors import ConfigError
+from bittwist.app.tracker_reload import SettingsFile
 from bittwist.net.policy import Network
 from bittwist.net.site import SiteFront
 from bittwist.tracker import Tracker
@@ -49,12 +48,13 @@ def tracker_service(
     """
     folder = Path.cwd()
     config = config.anchored(folder)
+    settings = SettingsFile(folder / file, folder) if file is not None else None
     whole = MultiService()
 
     def reload() -> None:
         admission.reload()
-        if file is not None:
-            _reload(tracker, admin, folder / file, folder)
+        if settings is not None:
+            settings.apply(tracker, admin)
 
     # The first to start: before, the signal would end the process.
     Reload(reactor, reload).setServiceParent(whole)  # type: ignore[no-untyped-call]  # untyped in Twisted
@@ -115,22 +115,6 @@ def _store(reactor: Any, network: Network, config: TrackerConfig) -> RedisSwarms
     if not config.redis.servers:
         return None
     return redis_swarms(reactor, network, config.redis, config.tracker, Random())
-
-
-def _reload(tracker: Tracker, admin: Admin | None, file: Path, folder: Path) -> None:
-    """Of the settings, what can change while a tracker runs: all of that, or nothing."""
-    try:
-        config = read_settings(TrackerConfig, file).anchored(folder)
-        if admin is not None:
-            admin.apply(config.admin)  # first: its token's file may be unusable
-        tracker.apply(config.tracker)
-    except (ConfigError, ValueError) as error:
-        _log.error("the settings stay as they were: {why}", why=error)
-    else:
-        _log.info(
-            "[tracker] and [admin] are as {file} has them now; the rest is for the next start",
-            file=str(file),
-        )
 
 
 @implementer(IStreamServerEndpoint)
