@@ -20,7 +20,7 @@ _log = Logger()
 
 
 class SettingsFile:
-    """The file, and what it said at the start; its paths are from `folder`. ConfigError if it cannot be used."""
+    """The file, and what it said at the start; paths are from `folder`. ConfigError if it cannot be used."""
 
     def __init__(self, file: Path, folder: Path) -> None:
         self._file = file

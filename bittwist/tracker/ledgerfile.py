@@ -108,10 +108,9 @@ class LedgerFile(Generic[C, S]):
 
     def read(self) -> News[C, S]:
         """What this process does not know yet."""
-        stamp = Stamp.at(self.path)
-        if stamp == self._stamp:
+        if self._is_as_known():
             return News(None, [])
-        if stamp is None:
+        if Stamp.at(self.path) is None:
             raise self._gone()
         with named(self.path), self.path.open("rb") as stream:
             return self._read(stream)
@@ -157,7 +156,7 @@ class LedgerFile(Generic[C, S]):
     def rewrite(self, state: S) -> bool:
         """Write the file anew as this state; False where others have changed it: read first."""
         with self._locked():
-            if Stamp.at(self.path) != self._stamp:
+            if not self._is_as_known():
                 return False
             if self.damaged:
                 self._set_aside()
@@ -168,6 +167,15 @@ class LedgerFile(Generic[C, S]):
         self._first, self._offset = header, self._stamp.size
         self.lines, self.damaged = len(state), False
         return True
+
+    def _is_as_known(self) -> bool:
+        """By its stamp and its first line: one that was written anew may have the stamp of the one before."""
+        if Stamp.at(self.path) != self._stamp:
+            return False
+        if self._stamp is None:
+            return True
+        with named(self.path), self.path.open("rb") as stream:
+            return stream.readline(MAX_LINE) == self._first
 
     def _content(self, header: bytes, state: S) -> Iterator[bytes]:
         yield header

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import DiskFull, StorageError
+from bittwist.tracker.files import Stamp
 from bittwist.tracker.ledger import SPARE_LINES, Ledger
 from bittwist.tracker.ledgerfile import MAX_LINE, WHOLE_AT_ONCE, Codec, LedgerFile, News
 from tests.tracker.machine import LatePool, Machine, complaints
@@ -101,6 +102,19 @@ class LedgerFileTests(Case):
         self.assertEqual(two.state.sums, {"a": 11})
         self.assertEqual(one.state.sums, {"a": 1})
         self.assertEqual(one.look(), {"a": 11})
+
+    def test_a_file_written_anew_is_seen_though_its_stamp_is_as_before(self) -> None:
+        """A clock of some milliseconds, the number of a file that has gone, and as many bytes by chance."""
+        by_size = mock.patch.object(Stamp, "of", lambda found: Stamp(0, found.st_size, 0))
+        with by_size:
+            one, two = self.process(), self.process()
+            one.add(("a", 1))
+            self.assertTrue(one.rewrite())
+            two.look()
+            one.add(("a", 1))
+            self.assertTrue(one.rewrite())
+            self.assertFalse(two.rewrite(), "it would lose what one has written")
+            self.assertEqual(two.look(), {"a": 2})
 
     def test_a_file_written_anew_says_the_same_in_fewer_lines(self) -> None:
         one, two = self.process(), self.process()
