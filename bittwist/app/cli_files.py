@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,10 +26,15 @@ from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.metainfo.urls import tracker_urls, web_seed_urls
 
+if TYPE_CHECKING:
+    IntType = click.ParamType[int]
+else:
+    IntType = click.ParamType  # it takes no type in older releases of click 8
+
 _UNITS = {"k": 1 << 10, "m": 1 << 20}
 
 
-class PieceLength(click.ParamType[int]):
+class PieceLength(IntType):
     """A power of two from 16 KiB to 512 MiB, as bytes or like 256k and 1m; `auto` is 0."""
 
     name = "N|auto"

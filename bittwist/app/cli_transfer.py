@@ -11,8 +11,12 @@ import click
 if TYPE_CHECKING:
     from bittwist.app.transfer import Goal
 
+    FloatType = click.ParamType[float]
+else:
+    FloatType = click.ParamType  # it takes no type in older releases of click 8
 
-class Amount(click.ParamType[float]):
+
+class Amount(FloatType):
     """A number from 0 on: not nan, which nothing ever reaches, nor inf."""
 
     name = "number"

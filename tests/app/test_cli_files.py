@@ -485,3 +485,15 @@ def test_a_torrent_that_cannot_be_shown_whole_is_not_shown_in_part(bittwist, tmp
         refused = bittwist("show", "x", *options)
         assert (refused.code, refused.out) == (1, "")
         assert refused.err == "bittwist: x: nothing safe is left of the name '..'\n"
+
+
+def test_commands_load_with_a_click_whose_parameter_types_are_not_generic():
+    """As they are in the oldest releases that pyproject.toml allows."""
+    older = "import click; click.ParamType = type('P', (click.ParamType,), {'__class_getitem__': None})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"{older}; import bittwist.app.cli_files, bittwist.app.cli_transfer"],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert (loaded.returncode, loaded.stderr) == (0, "")
