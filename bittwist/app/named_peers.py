@@ -27,9 +27,9 @@ class NamedPeers:
         """`told` hears HOST:PORT, as it was named, and why nobody is met there."""
         self._told = told
         self._addresses: dict[str, tuple[Address, ...]] = {}
+        self._not_found: dict[str, str] = {}  # and why
         self._why: dict[str, str] = {}  # as told last
         self._looking_up: set[Deferred[None]] = set()
-        self._stopped = False
 
     def dial(self, network: Network, torrent: Dialed, peers: Iterable[str], source: str = "manual") -> None:
         """Have the torrent dial each HOST:PORT, named by that kind of source."""
@@ -43,8 +43,8 @@ class NamedPeers:
             def not_found(failure: Failure, peer: str = peer) -> None:
                 failure.trap(NetworkError)
                 assert isinstance(failure.value, NetworkError), "it was trapped"
-                if not self._stopped:
-                    self._told(peer, failure.value.reason)
+                # Told by `look`, from where an error of who is told reaches somebody.
+                self._not_found[peer] = failure.value.reason
 
             looking_up = network.resolve(host).addCallback(found).addErrback(not_found)
             if not looking_up.called:
@@ -52,16 +52,20 @@ class NamedPeers:
                 looking_up.addCallback(lambda _, over: self._looking_up.discard(over), looking_up)
 
     def look(self, torrent: Dialed) -> None:
-        """Tell of those that cannot be met at any address of theirs, each reason once."""
+        """Tell of those that are not found, or cannot be met at any address of theirs, each reason once."""
+        for peer, why in self._not_found.items():
+            self._tell(peer, why)
         for peer, addresses in self._addresses.items():
             reasons = [torrent.trouble(address) for address in addresses]
-            why = "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
-            if why and why != self._why.get(peer):
-                self._why[peer] = why
-                self._told(peer, why)
+            if all(reasons):
+                self._tell(peer, "; ".join(dict.fromkeys(reasons)))
+
+    def _tell(self, peer: str, why: str) -> None:
+        if why and why != self._why.get(peer):
+            self._why[peer] = why
+            self._told(peer, why)
 
     def stop(self) -> None:
         """Look up no more."""
-        self._stopped = True
         for looking_up in tuple(self._looking_up):
             looking_up.cancel()

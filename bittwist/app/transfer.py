@@ -175,22 +175,27 @@ async def _with(
 async def completion(reactor: Any, torrent: Torrent, watch: Watch) -> None:
     """Report until the torrent is complete; SessionError, with the reason, when it fails."""
     complete = torrent.when_complete()
+    broken: list[Failure] = []  # what the report failed with
 
-    def broke(failure: Failure) -> Failure:
+    def broke(failure: Failure) -> None:
+        broken.append(failure)
         complete.cancel()
-        return failure
 
     looking = LoopingCall(lambda: watch.look(torrent, reactor.seconds()))
     looking.clock = reactor
-    stopped = looking.start(LOOK_EVERY).addErrback(broke)
+    looking.start(LOOK_EVERY).addErrback(broke)
     try:
         await complete
+    except CancelledError:
+        if not broken:
+            raise
     except SessionError as error:
         raise SessionError(torrent.reason or str(error)) from error
     finally:
         if looking.running:
             looking.stop()
-        await stopped  # raises what the report did, if that is why
+    for failure in broken:
+        failure.raiseException()
 
 
 async def seeding(reactor: Any, torrent: Torrent, goal: Goal, watch: Watch) -> None:

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.app.named_peers import NamedPeers
 from bittwist.app.report import JsonReport
 from bittwist.app.watch import ALONE_FOR
+from bittwist.errors import StorageError
 from bittwist.metainfo.create import CreateOptions
 from bittwist.net.policy import Network
 from bittwist.storage.hashing import create_torrent
@@ -39,6 +40,15 @@ class NamedTests(TransferTests):
         self.network.advance(200)
         self.assertEqual(len(self.unreachable()), 2)
         self.end(running)
+
+    def test_a_download_that_cannot_tell_of_who_is_not_found_ends(self) -> None:
+        def refuse(_peer: str, _why: str) -> None:
+            raise StorageError("standard output", "no room")
+
+        self.patch(self.report, "unreachable", refuse)
+        running = self.download(self.torrent(), self.base / "there", "nobody.example:1")
+        self.assertEqual(self.code(running), 1)
+        self.assertEqual(self.told("failed"), ["standard output: no room"])
 
     def test_a_peer_on_the_command_line_is_told_of_like_it_by_download_and_seed(self) -> None:
         self.network.host("10.0.0.9")
@@ -94,6 +104,22 @@ class LookUpTests(SynchronousTestCase):
         network.advance(60)
         self.assertEqual(told, [])
         network.assert_quiet()
+
+    def test_who_is_not_found_is_told_of_once_by_look_which_fails_as_who_is_told_does(self) -> None:
+        network = SimulatedNetwork()
+        told: list[tuple[str, str]] = []
+
+        def tell(peer: str, why: str) -> None:
+            told.append((peer, why))
+            raise StorageError("standard output", "no room")
+
+        named = NamedPeers(tell)
+        named.dial(Network(network.host("10.0.0.1")), Nobody(), ["nobody.example:1"])
+        network.advance(60)
+        self.assertEqual(told, [])
+        self.assertRaises(StorageError, named.look, Nobody())
+        named.look(Nobody())
+        self.assertEqual(told, [("nobody.example:1", "no such host")])
 
     def test_a_name_of_several_addresses_is_not_met_when_none_of_them_is(self) -> None:
         network = SimulatedNetwork()

@@ -371,6 +371,18 @@ class LookingTests(SynchronousTestCase):
             self.failureResultOf(running, StorageError)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_a_transfer_that_can_be_told_of_no_more_ends(self) -> None:
+        def refuse(_torrent: object, now: float) -> None:
+            if now > 1.0:
+                raise StorageError("standard output", "no room")
+
+        self.watch.look = refuse
+        running = self.transfers()
+        self.clock.pump([0.5] * 3)
+        for each in running:
+            self.failureResultOf(each, StorageError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_a_transfer_that_is_cancelled_is_looked_at_no_more(self) -> None:
         for running in self.transfers():
             running.cancel()
