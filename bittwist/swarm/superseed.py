@@ -11,9 +11,9 @@ for `patience` seconds is helped:
 - whoever waits for a piece while nothing new is left is told of the rarest that it lacks.
 
 Who has nobody to pass pieces on to is not kept waiting: a peer that is the only one, and one whose piece
-nobody else showed in that time, are told of the next as soon as they have one, and then of a few ahead. What they
-are told of is what nobody has, so that this costs no second copy. It ends when another peer comes, or shows
-what it can only have from there.
+nobody else showed in that time, are told of the next as soon as they have one, and then of a few ahead. What
+they are told of is what nobody has, so that this costs no second copy. It ends when another peer comes, or
+shows what it can only have from there.
 
 All that is over for good once another peer has everything; a peer that is the only one for `patience` seconds
 is told of all pieces.
