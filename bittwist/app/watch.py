@@ -81,20 +81,22 @@ class Watch:
 
     def _look_at_trackers(self, trackers: Sequence[TrackerStatus], now: float) -> None:
         for tracker in trackers:
-            error = tracker.last_error or self._slowness(tracker, now)
-            if error != self._errors.get(tracker.url, ""):
+            told = self._errors.get(tracker.url, "")
+            error = tracker.last_error or (NOT_YET if self._is_slow(tracker, now) else told)
+            if tracker.state is TrackerState.WORKING and not tracker.last_error:
+                error = ""  # in other states it may only not be asked any more
+            if error != told:
                 self._errors[tracker.url] = error
                 self._report.tracker(tracker.url, error or None)
 
-    def _slowness(self, tracker: TrackerStatus, now: float) -> str:
-        """What to say of a tracker that has not failed, but may not have answered either."""
+    def _is_slow(self, tracker: TrackerStatus, now: float) -> bool:
+        """Whether a tracker that has never answered is asked, and has been for too long."""
         if tracker.state is TrackerState.WORKING:
             self._answered.add(tracker.url)
         if tracker.state is not TrackerState.ANNOUNCING or tracker.url in self._answered:
             self._asked_at.pop(tracker.url, None)
-            return ""
-        asked_at = self._asked_at.setdefault(tracker.url, now)
-        return NOT_YET if now - asked_at >= SLOW else ""
+            return False
+        return now - self._asked_at.setdefault(tracker.url, now) >= SLOW
 
     def _look_at_sources(self, sources: Sequence[SourceStatus], now: float) -> None:
         """Each is told of when it finds somebody, or with the first bytes of who came by themselves."""

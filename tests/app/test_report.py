@@ -241,6 +241,24 @@ class WatchTests(TestCase):
             ],
         )
 
+    def test_a_tracker_that_is_not_asked_any_more_has_not_answered_by_that(self) -> None:
+        url = "udp://t:1"
+        for state in TrackerState:
+            with self.subTest(state.value):
+                self.setUp()
+                told = []
+                for now, each in (
+                    (0.0, TrackerState.ANNOUNCING),
+                    (SLOW, TrackerState.ANNOUNCING),
+                    (SLOW + 1, state),
+                    (SLOW + 2, TrackerState.ANNOUNCING),
+                    (SLOW + 9, TrackerState.ANNOUNCING),
+                ):
+                    self.torrent.announced = (status(url, each),)
+                    told += [line for line in self.look(now) if line[0] == "tracker"]
+                answers = [("tracker", url, None)] if state is TrackerState.WORKING else []
+                self.assertEqual(told, [("tracker", url, "no answer yet"), *answers])
+
     def test_a_seed_says_too_that_its_tracker_does_not_answer(self) -> None:
         self.torrent.now = statistics(State.SEEDING, peers=0)
         self.torrent.announced = (status("udp://t:1", TrackerState.ANNOUNCING),)
