@@ -77,12 +77,23 @@ async def share(reactor: Any, path: Path, host: str, port: Port, http_port: int,
         return 1
     finally:
         over.set()
-        report.close()
+        try:
+            report.close()
+        finally:
+            await _stop(session, listening, tracker)
+
+
+async def _stop(session: Session | None, listening: IListeningPort | None, tracker: Tracker) -> None:
+    """In this order: the session still takes leave of the tracker."""
+    try:
         if session is not None:
             await session.stopService()
-        if listening is not None:
-            await maybeDeferred(listening.stopListening)
-        await tracker.stopService()
+    finally:
+        try:
+            if listening is not None:
+                await maybeDeferred(listening.stopListening)
+        finally:
+            await tracker.stopService()
 
 
 def _create(path: Path, announce: str, over: Event) -> Metainfo:

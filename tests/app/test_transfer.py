@@ -442,6 +442,17 @@ class ShareTests(TransferTests):
                 self.report.take()
                 self.end(sharing)
 
+    def test_a_report_that_cannot_be_closed_leaves_nothing_open(self) -> None:
+        def refuse() -> None:
+            raise StorageError("standard output", "no room")
+
+        self.patch(self.report, "close", refuse)
+        sharing = self.share("10.0.0.1", "10.0.0.1")
+        self.line()
+        sharing.cancel()
+        self.assertRaises(StorageError, self.network.result_of, sharing, LIMIT)
+        self.network.assert_quiet()
+
     def test_a_shell_takes_the_printed_line_as_it_is(self) -> None:
         self.share("fd77::1", "fd77::1")
         self.line()
