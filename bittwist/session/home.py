@@ -12,10 +12,14 @@ from bittwist.metainfo.info import Info
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A save folder. `names` has the path below it of each file, by number, that has not the torrent's."""
+    """A save folder. `names` has the path below it of each file, by number, that has not the torrent's.
+
+    `gone` are the files that were deleted from it when the others were about to be brought elsewhere.
+    """
 
     folder: Path
     names: tuple[tuple[int, PurePosixPath], ...] = ()
+    gone: tuple[int, ...] = ()
 
     def paths(self, info: Info) -> tuple[PurePosixPath, ...]:
         """Each file's path below the folder; UnsafePath or IndexError if the names do not fit the torrent."""

@@ -120,9 +120,7 @@ def _encode_wanted(saved: SavedTorrent) -> dict[str, bencode.Encodable]:
         "sequential": int(wishes.sequential),
         "first and last": int(wishes.first_and_last),
         "names": _encode_names(saved.names),
-        "left": [
-            {"folder": os.fsencode(home.folder), "names": _encode_names(home.names)} for home in saved.left
-        ],
+        "left": [_encode_left(home) for home in saved.left],
         "seeded": round(saved.seeded),
         "superseeds": int(saved.superseeds),
         "unchosen": saved.unchosen.encode("utf-8", "replace"),
@@ -131,6 +129,11 @@ def _encode_wanted(saved: SavedTorrent) -> dict[str, bencode.Encodable]:
         values = {"ratio": goals.ratio, "seed time": goals.seed_time, "idle": goals.idle}
         said["goals"] = {key: round(value * FRACTION) for key, value in values.items() if value is not None}
     return {key: value for key, value in said.items() if value or key == "goals"}
+
+
+def _encode_left(home: Home) -> dict[str, bencode.Encodable]:
+    gone: dict[str, bencode.Encodable] = {"gone": list(home.gone)} if home.gone else {}
+    return {"folder": os.fsencode(home.folder), "names": _encode_names(home.names), **gone}
 
 
 def _encode_names(names: tuple[tuple[int, PurePosixPath], ...]) -> list[bencode.Encodable]:
@@ -162,15 +165,24 @@ def _decode_wanted(saved: dict[bytes, bencode.Value], info: Info | None) -> _Wan
     names = _decode_names(saved.get(b"names", []), info)
     return {
         "names": names,
-        "left": tuple(
-            Home(_folder(home.get(b"folder")), _decode_names(home.get(b"names", []), info)) for home in homes
-        ),
+        "left": tuple(_decode_left(home, info) for home in homes),
         "wishes": Wishes(wanted, bool(saved.get(b"sequential")), bool(saved.get(b"first and last"))),
         "goals": _decode_goals(saved.get(b"goals")),
         "seeded": float(_number(saved, b"seeded")) if b"seeded" in saved else 0.0,
         "superseeds": bool(saved.get(b"superseeds")),
         "unchosen": _text(saved.get(b"unchosen", b"")),
     }
+
+
+def _decode_left(home: dict[bytes, bencode.Value], info: Info | None) -> Home:
+    names = _decode_names(home.get(b"names", []), info)
+    files = range(len(info.files)) if info is not None else range(0)
+    gone = []
+    for file in _list(home.get(b"gone", [])):
+        if not isinstance(file, int) or file not in files:
+            raise MetainfoError("saved state has deleted files that there are not")
+        gone.append(file)
+    return Home(_folder(home.get(b"folder")), names, tuple(gone))
 
 
 def _decode_names(value: bencode.Value, info: Info | None) -> tuple[tuple[int, PurePosixPath], ...]:

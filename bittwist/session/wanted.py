@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -12,17 +12,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bittwist.errors import BitTwistError, FolderGone, SessionError, StorageError
+from bittwist.errors import BitTwistError, SessionError, StorageError
 from bittwist.metainfo.info import Info
 from bittwist.metainfo.infohash import InfoHash
+from bittwist.session.bringing import Left, bring, gone_from
 from bittwist.session.content import Content, Progress
 from bittwist.session.home import Home
 from bittwist.session.lifecycle import State
 from bittwist.storage.disk import Disk
 from bittwist.storage.interfaces import IStorage
-from bittwist.storage.recovery import check_place
 from bittwist.storage.relocate import IN_THE_WAY
-from bittwist.storage.resume import Journal
 from bittwist.swarm.priorities import Priority, Wishes, selected
 
 Choose = Callable[[Info], Mapping[int, Priority]]  # what is wanted, asked as soon as the files are known
@@ -86,21 +85,6 @@ class Life(Protocol):
     def wish(self, wishes: Wishes) -> None: ...
     def hold(self) -> Callable[[], None]: ...
     def move(self) -> None: ...
-
-
-def check_begun(
-    journal: Path | None, info: Info, storage: IStorage, folder: Path, sources: Sequence[IStorage]
-) -> None:
-    """FolderGone where a move that goes on finds nothing it brought before: is a drive missing (F3)?"""
-    journaled = Journal(journal).read(info) if journal is not None else None
-    stamps = storage.stamps()
-    if journaled is None or any(stamps):
-        return
-    left = [source.stamps() for source in sources]
-    if any(was and not any(some[file] for some in left) for file, was in enumerate(journaled.begun[:-1])):
-        place = storage.place()
-        found = None if place is None else (place.device, place.inode)
-        raise FolderGone(str(folder), "the files that were brought there are missing", found)
 
 
 class Wanted:
@@ -309,9 +293,9 @@ class Wanted:
             return
         self._busy = True
         try:
-            is_home = await self._around.disk.lane().submit(lambda: self._is_home(target))
+            gone = await self._around.disk.lane().submit(lambda: self._gone_before(target))
             self._refuse_if_finished()
-            if is_home:
+            if gone is None:
                 self.home = target  # the same folder, by another way
                 await self._subject.save()
                 return
@@ -321,7 +305,7 @@ class Wanted:
             self._moved = moved
             # Remembered first: whatever happens now, the files are looked for in both places.
             others = tuple(home for home in self.left if home.folder != folder)
-            self.home, self.left = target, (before, *others)
+            self.home, self.left = target, (replace(before, gone=gone), *others)
             await self._subject.save()
             if self.left:
                 self._begun = True
@@ -331,40 +315,31 @@ class Wanted:
             self._busy = self._begun = False
             self._moved = None
 
-    def _is_home(self, home: Home) -> bool:
-        """In a disk thread: whether that is where the files are now; StorageError if others are there."""
-        target = self._around.storage(home, self.info)
+    def _gone_before(self, home: Home) -> tuple[int, ...] | None:
+        """In a disk thread: which files cannot be brought to that home, as the user has deleted them.
+
+        None where it is where the files are now; StorageError if others are there.
+        """
+        info = self.info
+        source, target = self._around.storage(self.home, info), self._around.storage(home, info)
         place = target.place()
-        if place is not None and place == self._around.storage(self.home, self.info).place():
-            return True
+        if place is not None and place == source.place():
+            return None
         if any(other.folder == home.folder for other in self.left):
-            return False  # what is there is of this torrent, and was not brought yet
-        for path, stamp in zip(home.paths(self.info), target.stamps()):
+            return ()  # what is there is of this torrent, and was not brought yet
+        for path, stamp in zip(home.paths(info), target.stamps()):
             if stamp is not None:
                 raise StorageError(str(home.folder / path), IN_THE_WAY)
-        return False
+        if self.left:
+            return ()  # it may be there, and not have been brought here
+        return gone_from(self._around.journal(info.info_hash), info, source)
 
     def bringing(self, storage: IStorage) -> Iterator[int]:
         """The steps that bring all files here, each a moment's work for a disk thread."""
         info = self.info
-        sources = [(home.folder, home.paths(info), self._around.storage(home, info)) for home in self.left]
         journal = self._around.journal(info.info_hash)
-        resumed = not self._begun
-
-        def steps() -> Iterator[int]:
-            if resumed:
-                check_begun(journal, info, storage, self.home.folder, [source for _, _, source in sources])
-            for folder, paths, _ in sources:
-                yield from storage.take_over(folder, paths)
-            yield 0
-            journaled = Journal(journal).read(info) if journal is not None else None
-            stamps = storage.stamps()
-            if journaled is not None and any(was and not now for was, now in zip(journaled.begun, stamps)):
-                # Deleted by the user, or on a drive that is not there (SECURITY.md F3)?
-                folder, _, source = sources[0]
-                check_place(str(folder), journaled, source.place(), stamps)
-
-        return steps()
+        left = [Left(home, self._around.storage(home, info)) for home in self.left]
+        return bring(journal, info, storage, self.home.folder, left, resumed=not self._begun)
 
     def settled(self) -> None:
         """All files are at home."""

@@ -65,7 +65,7 @@ class WishesTests(SynchronousTestCase):
     def test_wishes_come_back_as_they_were(self):
         whole = self.saved(
             names=((0, PurePosixPath("other/ä")), (1, PurePosixPath("b"))),
-            left=(Home(Path("/old")), Home(Path("/older"), ((1, PurePosixPath("x")),))),
+            left=(Home(Path("/old"), gone=(0,)), Home(Path("/older"), ((1, PurePosixPath("x")),))),
             wishes=Wishes((Priority.SKIP, Priority.HIGH), True, True),
             goals=Goals(1.5, 3600.0, None),
             seeded=77.0,
@@ -95,6 +95,7 @@ class WishesTests(SynchronousTestCase):
             {"names": ((7, PurePosixPath("x")),)},
             {"names": ((0, PurePosixPath("data.bin/b")),)},
             {"left": (Home(Path("/old"), ((0, PurePosixPath("..")),)),)},
+            {"left": (Home(Path("/old"), gone=(2,)),)},
             {"wishes": Wishes((Priority.LOW,))},
             {"wishes": Wishes((Priority.LOW, 3))},
         ):
