@@ -451,6 +451,7 @@ class ShareTests(TransferTests):
         self.line()
         sharing.cancel()
         self.assertRaises(StorageError, self.network.result_of, sharing, LIMIT)
+        self.network.advance(1)  # what is still on its way arrives
         self.network.assert_quiet()
 
     def test_a_shell_takes_the_printed_line_as_it_is(self) -> None:
