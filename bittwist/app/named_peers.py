@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-
 from bittwist.address import Address, split_host_port
 from bittwist.errors import NetworkError
 from bittwist.net.policy import Network
+from bittwist.session.lookups import LookUps
 
 
 class Dialed(Protocol):
@@ -29,7 +27,7 @@ class NamedPeers:
         self._addresses: dict[str, tuple[Address, ...]] = {}
         self._not_found: dict[str, str] = {}  # and why
         self._why: dict[str, str] = {}  # as told last
-        self._looking_up: set[Deferred[None]] = set()
+        self._look_ups = LookUps()
 
     def dial(self, network: Network, torrent: Dialed, peers: Iterable[str], source: str = "manual") -> None:
         """Have the torrent dial each HOST:PORT, named by that kind of source."""
@@ -40,16 +38,11 @@ class NamedPeers:
                 self._addresses[peer] = tuple(Address(host, port) for host in hosts)
                 torrent.add_peers(self._addresses[peer], source)
 
-            def not_found(failure: Failure, peer: str = peer) -> None:
-                failure.trap(NetworkError)
-                assert isinstance(failure.value, NetworkError), "it was trapped"
+            def not_found(error: NetworkError, peer: str = peer) -> None:
                 # Told by `look`, from where an error of who is told reaches somebody.
-                self._not_found[peer] = failure.value.reason
+                self._not_found[peer] = error.reason
 
-            looking_up = network.resolve(host).addCallback(found).addErrback(not_found)
-            if not looking_up.called:
-                self._looking_up.add(looking_up)
-                looking_up.addCallback(lambda _, over: self._looking_up.discard(over), looking_up)
+            self._look_ups.begin(network, host, found, not_found)
 
     def look(self, torrent: Dialed) -> None:
         """Tell of those that are not found, or cannot be met at any address of theirs, each reason once."""
@@ -67,5 +60,4 @@ class NamedPeers:
 
     def stop(self) -> None:
         """Look up no more."""
-        for looking_up in tuple(self._looking_up):
-            looking_up.cancel()
+        self._look_ups.stop()

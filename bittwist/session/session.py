@@ -39,6 +39,7 @@ from bittwist.session.announcing import Announcing
 from bittwist.session.conditions import Condition
 from bittwist.session.conversation import Conversation
 from bittwist.session.home import Home
+from bittwist.session.lookups import LookUps
 from bittwist.session.settings import SessionSettings
 from bittwist.session.state import SavedTorrent, StateFolder
 from bittwist.session.surroundings import Surroundings
@@ -87,7 +88,7 @@ class Session(Service):
         self._listening: Condition[Address] = Condition(reactor)
         self._starting: Deferred[None] = succeed(None)
         self._port = 0
-        self._resolving: set[Deferred[None]] = set()  # names of peers to dial
+        self._look_ups = LookUps()
         folder = StateFolder(self.settings.state_dir) if self.settings.state_dir else None
         self._filter = AddressFilter(reactor, self.settings.ip_filter, self._filter_changed)
         self._network = Network(reactor, self.settings.network, self._filter.refusal)
@@ -191,8 +192,7 @@ class Session(Service):
     async def _stop(self) -> None:
         self._starting.cancel()
         self._listening.miss(NetworkError(self.settings.listen_host, "stopped before it listened"))
-        for name in tuple(self._resolving):
-            name.cancel()
+        self._look_ups.stop()
         self._throttling.stop()
         self._filter.stop()
         await self._listener.stop()
@@ -274,25 +274,24 @@ class Session(Service):
         return self._observers.add(observer)
 
     def add_peers(self, torrent: Torrent, peers: Iterable[str], source: str = "manual") -> None:
-        """Have a torrent dial each HOST:PORT; a name that is not found is logged. Raises ValueError."""
-        for host, port in [split_host_port(peer) for peer in peers]:
-            finding = self._network.resolve(host).addCallback(self._found, torrent, port, source)
-            finding.addErrback(self._not_found)
-            if not finding.called:
-                self._resolving.add(finding)
-                finding.addCallback(lambda _, over: self._resolving.discard(over), finding)
+        """Have a torrent dial each HOST:PORT, unless the session is stopped. Raises ValueError.
 
-    def _found(self, hosts: tuple[str, ...], torrent: Torrent, port: int, source: str) -> None:
-        torrent.add_peers([Address(host, port) for host in hosts], source)
+        A name that is not found is logged.
+        """
+        for host, port in [split_host_port(peer) for peer in peers]:
+
+            def found(hosts: tuple[str, ...], port: int = port) -> None:
+                torrent.add_peers([Address(host, port) for host in hosts], source)
+
+            self._look_ups.begin(self._network, host, found, self._not_found)
 
     def _found_locally(self, info_hash: bytes, address: Address) -> None:
         torrent = self._torrents.get(info_hash)
         if torrent is not None:
             torrent.add_peers([address], "lsd")
 
-    def _not_found(self, failure: Failure) -> None:
-        if failure.trap(NetworkError, CancelledError) is NetworkError:
-            self._log.warn("A peer cannot be dialed: {why}", why=failure.getErrorMessage())
+    def _not_found(self, why: NetworkError) -> None:
+        self._log.warn("A peer cannot be dialed: {why}", why=why)
 
     # What its parts ask and tell
 

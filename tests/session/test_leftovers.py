@@ -4,6 +4,7 @@ from random import Random
 
 from twisted.internet.defer import succeed
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import SessionError
@@ -128,3 +129,35 @@ class LeftoverTests(SynchronousTestCase):
     def is_near(self, call):
         """What is sent arrives; users are told from the reactor's next turn."""
         return call.getTime() <= self.swarm.network.seconds() + 0.5
+
+
+class LookUpTests(SynchronousTestCase):
+    """Names of peers to dial, and the end of the session."""
+
+    def setUp(self):
+        self.swarm = Swarm(seed=6)
+        host = self.swarm.network.host("10.0.0.9")
+        host.nameResolver = Slow(host.nameResolver)
+        self.session = self.swarm.session("10.0.0.9")
+
+    def test_a_stop_tells_nothing_of_the_look_ups_under_way(self):
+        self.swarm.add(self.session, METAINFO, ["never.test:1"])
+        with capturedLogs() as events:
+            self.swarm.quiet()
+        self.assertEqual([event for event in events if event["log_level"] >= LogLevel.warn], [])
+
+    def test_what_is_not_found_in_time_is_told(self):
+        self.swarm.add(self.session, METAINFO, ["never.test:1"])
+        with capturedLogs() as events:
+            self.swarm.network.advance(60)
+        told = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(told, ["A peer cannot be dialed: never.test: name look-up timed out"])
+        self.swarm.quiet()
+
+    def test_after_the_stop_nothing_is_looked_up(self):
+        fetching = self.swarm.add(self.session, METAINFO)
+        self.swarm.network.result_of(self.session.stopService())
+        self.swarm.network.advance(1)
+        self.session.add_peers(fetching, ["never.test:1"])
+        self.assertRaises(ValueError, self.session.add_peers, fetching, ["never.test"])
+        self.swarm.network.assert_quiet()
