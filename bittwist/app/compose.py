@@ -16,9 +16,10 @@ from bittwist.app.descriptors import within_limits
 from bittwist.app.ending import end_because_of
 from bittwist.app.lag import LoopLag
 from bittwist.app.reload import Reload
-from bittwist.app.sources import find
+from bittwist.app.sources import find, name_of
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
-from bittwist.errors import BitTwistError, ConfigError, DuplicateTorrent, MagnetError, NetworkError
+from bittwist.app.wording import ignored_without_secrets
+from bittwist.errors import BitTwistError, ConfigError, DuplicateTorrent, FetchError, NetworkError
 from bittwist.metainfo.magnet import Magnet
 from bittwist.session import Session, SessionSettings
 from bittwist.session.observe import Event, Listening, PeerBanned, StateChanged
@@ -100,23 +101,19 @@ class Peer(Service):
             self._deaf(failure.value)
 
     async def _add(self, source: str) -> None:
+        name = name_of(source)
         try:
             found = await find(self._reactor, source, self._config.session.network.bind)
-            if isinstance(found, Magnet):
-                self._judge(source, found)
             await self.session.add(found, self._config.downloads.absolute())
         except DuplicateTorrent:
             # It was added at an earlier start, and is remembered.
             return
         except BitTwistError as error:
-            self._log.error("{source} was not added: {why}", source=source, why=error)
-
-    def _judge(self, source: str, magnet: Magnet) -> None:
-        """Log what is ignored of the link; MagnetError where it wants only some files and names none."""
-        if magnet.choice_fault is not None:
-            raise MagnetError(f"the link wants only some files, but {magnet.choice_fault}")
-        for part in magnet.ignored:
-            self._log.warn("ignored in {source}: {part}", source=source, part=part)
+            why = error.reason if isinstance(error, FetchError) else error  # that names the whole URL
+            self._log.error("{name} was not added: {why}", name=name, why=why)
+            return
+        for part in found.ignored if isinstance(found, Magnet) else ():
+            self._log.warn("ignored in {name}: {part}", name=name, part=ignored_without_secrets(part))
 
     def _told(self, event: Event) -> None:
         match event.happening:

@@ -10,7 +10,14 @@ from typing import Protocol
 import click
 
 from bittwist.address import Address
-from bittwist.app.wording import count, duration, printable, size, without_secrets
+from bittwist.app.wording import (
+    count,
+    duration,
+    ignored_without_secrets,
+    printable,
+    size,
+    without_secrets,
+)
 from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
 from bittwist.session.lifecycle import State
@@ -218,7 +225,7 @@ def as_sentence(reason: str) -> str:
 
 def ignored_news(part: Ignored) -> str:
     """One line about what is left out of a link."""
-    return f"Ignored in the link: {part}"
+    return f"Ignored in the link: {ignored_without_secrets(part)}"
 
 
 def peer_news(peer: str, why: str) -> str:

@@ -8,11 +8,13 @@ from twisted.internet.defer import Deferred
 
 from bittwist.app.run import interruptible
 from bittwist.app.torrentfile import naming, read_torrent
-from bittwist.errors import FetchError
+from bittwist.app.wording import broken_without_secrets, without_secrets
+from bittwist.errors import FetchError, MagnetError
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import MAX_TORRENT, Metainfo
 from bittwist.net.http import HttpClient, Purpose
 from bittwist.net.policy import Network, NetworkSettings
+from bittwist.net.urls import Url
 
 
 def find(reactor: Any, source: str, bind: str | None = None) -> Deferred[Metainfo | Magnet]:
@@ -23,11 +25,31 @@ def find(reactor: Any, source: str, bind: str | None = None) -> Deferred[Metainf
 async def _find(reactor: Any, source: str, bind: str | None) -> Metainfo | Magnet:
     if source.lower().startswith("magnet:"):
         return Magnet.parse(source)
-    if not source.lower().startswith(("http://", "https://")):
+    if not _is_url(source):
         return read_torrent(source)
     client = HttpClient(reactor, Network(reactor, NetworkSettings(bind=bind)))
     response = await client.get(source, purpose=Purpose.TORRENT, limit=MAX_TORRENT)
     if response.status != 200:
         raise FetchError(source, f"the server answered {response.status}", response.status)
-    with naming(source):
+    with naming(name_of(source)):
         return Metainfo.parse(response.body)
+
+
+def name_of(source: str) -> str:
+    """What to call a FILE, URL or MAGNET where others read it: links and URLs hold passkeys and passwords."""
+    if source.lower().startswith("magnet:"):
+        try:
+            return str(Magnet.parse(source).info_hash)
+        except MagnetError:
+            return "a magnet link"
+    if not _is_url(source):
+        return source
+    try:
+        Url.parse(source)
+    except ValueError:
+        return broken_without_secrets(source)
+    return without_secrets(source)
+
+
+def _is_url(source: str) -> bool:
+    return source.lower().startswith(("http://", "https://"))

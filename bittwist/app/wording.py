@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
+
+from bittwist.metainfo.magnet_parts import Ignored
+
+_SCHEME = re.compile(r"[a-z0-9+.-]*", re.IGNORECASE)
 
 
 def size(count: float) -> str:
@@ -34,6 +40,27 @@ def without_secrets(url: str) -> str:
     scheme, there, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{there}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def broken_without_secrets(url: str) -> str:
+    """A URL that cannot be used, or is cut at `…`, to show: no more of it than can hold no password."""
+    scheme, there, rest = url.partition("://")
+    if not there:
+        scheme, rest = "", url
+    if _SCHEME.fullmatch(scheme) is None:
+        return "…"
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    beyond = rest[len(authority) :]
+    if "@" in beyond or (not beyond and rest.endswith("…")):
+        return f"{scheme}{there}…"
+    return f"{scheme}{there}{authority.rpartition('@')[2]}{re.split('[?#]', beyond, maxsplit=1)[0]}"
+
+
+def ignored_without_secrets(part: Ignored) -> str:
+    """What is left out of a magnet link, and why: its URLs, too, may hold a passkey or password."""
+    if part.parameter in ("tr", "ws"):
+        part = replace(part, value=broken_without_secrets(part.value))
+    return str(part)
 
 
 def date(seconds: int) -> str:

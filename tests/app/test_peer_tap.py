@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from twisted.internet.protocol import Factory
 from twisted.logger import LogLevel, globalLogPublisher
@@ -14,6 +15,7 @@ from bittwist.app.compose import Peer
 from bittwist.app.peer_tap import Options
 from bittwist.errors import ConfigError, NetworkError
 from bittwist.testing import SimulatedNetwork
+from tests.net.fileserver import FileServer
 from tests.scale import SEED
 from tests.test_settings import MEANINGFUL_ZEROS, NUMBERS
 
@@ -88,20 +90,72 @@ class PeerTests(SynchronousTestCase):
                 self.assertIn(why, told)
                 self.assertEqual(peer.session.settings, before)
 
-    def test_what_is_ignored_or_refused_of_a_link_is_logged(self) -> None:
+    def adding(self, *sources: str) -> Peer:
+        """A peer that begins with these, once it has logged what it makes of them."""
         self.write("")
-        link = "magnet:?xt=urn:btih:" + "ab" * 20
         globalLogPublisher.addObserver(self.hear)
         self.addCleanup(globalLogPublisher.removeObserver, self.hear)
-        good, bad = f"{link}&so=1,9-5", f"{link}&so=9-5"
-        peer = Peer(self.network.host("10.0.0.1"), self.options("--add", good, "--add", bad).settings)
+        words = [word for source in sources for word in ("--add", source)]
+        peer = Peer(self.network.host("10.0.0.1"), self.options(*words).settings)
         peer.startService()
         self.addCleanup(self.stop, peer)
         self.network.run_until(lambda: peer.session.when_listening().called, LIMIT)
+        self.network.advance(LIMIT)
+        return peer
+
+    def test_what_is_ignored_or_refused_of_a_link_is_logged_with_its_info_hash(self) -> None:
+        good, bad = "ab" * 20, "cd" * 20
+        link = "magnet:?xt=urn:btih:"
+        peer = self.adding(f"{link}{good}&so=1,9-5", f"{link}{bad}&so=9-5")
         self.assertIn((LogLevel.warn, f"ignored in {good}: so=9-5: the range runs backwards"), self.logged)
         why = "the link wants only some files, but so=9-5: the range runs backwards"
         self.assertIn((LogLevel.error, f"{bad} was not added: {why}"), self.logged)
         self.assertEqual(len(peer.session.torrents), 1)
+
+    def test_what_is_ignored_of_a_link_is_logged_once_it_is_added(self) -> None:
+        link = "magnet:?xt=urn:btih:" + "ab" * 20 + "&x.pe=bad"
+        self.adding(link, link)
+        self.assertEqual(len([told for _, told in self.logged if "ignored in" in told]), 1)
+        self.logged.clear()
+        self.adding("magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&x.pe=bad")
+        self.assertEqual([told for _, told in self.logged if "ignored in" in told], [])
+
+    def test_passkeys_and_passwords_of_what_is_added_are_not_logged(self) -> None:
+        link = "magnet:?xt=urn:btih:"
+        urls = (
+            "http://t.example/announce?passkey=SECRET",
+            "htps://user:SECRET@t.example/a?k=SECRET",
+            "user:SECRET@t.example",
+            "htps://user:SEC?RET@t.example/a",
+            "htps://user:SEC/RET@t.example/a",
+            "user:SEC://RET@t.example/a",
+            "http:/user:SECRET@t.example/a",
+            "htps://user:" + "SECRET" * 20 + "@t.example/a",
+        )
+        parts = "".join(f"&{key}={quote(url, safe='')}" for url in urls for key in ("tr", "ws"))
+        self.adding(
+            f"{link}{'ab' * 20}{parts}",
+            f"{link}{'cd' * 20}{parts}&so=9-5",
+            f"{link}none{parts}",
+            "http://me:SECRET@10.0.0.9/x.torrent?key=SECRET",
+            "http://me:SECRET@10.0.0.9:0/x.torrent?key=SECRET",
+        )
+        told = "\n".join(line for _, line in self.logged)
+        self.assertNotIn("SEC", told)
+        self.assertNotIn("RET", told)
+        self.assertIn(f"ignored in {'ab' * 20}: tr=htps://t.example/a: not the URL of a tracker", told)
+        self.assertIn(f"{'cd' * 20} was not added: ", told)
+        self.assertIn("a magnet link was not added: 'none' is not an info hash", told)
+        self.assertIn("http://10.0.0.9/x.torrent was not added: ", told)
+        self.assertIn("http://10.0.0.9:0/x.torrent was not added: ", told)
+
+    def test_what_comes_from_a_url_and_is_no_torrent_is_logged_without_secrets(self) -> None:
+        self.network.host("10.0.0.9").listenTCP(80, FileServer({"/x.torrent?key=SECRET": b"no torrent"}))
+        self.adding("http://me:SECRET@10.0.0.9/x.torrent?key=SECRET")
+        ((level, told),) = [line for line in self.logged if "was not added" in line[1]]
+        self.assertEqual(level, LogLevel.error)
+        self.assertTrue(told.startswith("http://10.0.0.9/x.torrent was not added: "), told)
+        self.assertNotIn("SECRET", told)
 
     def taken(self, *, lists: bool = False) -> tuple[Peer, list[NetworkError]]:
         """A peer whose only port another program has, and what it is told; after a second with `lists`."""

@@ -90,6 +90,7 @@ class ReportTests(TestCase):
         report.alone("no tracker answers", (Trouble("10.0.0.1:9", "connection refused"),))
         report.no_metadata("none of 2 peers has the metadata yet", 2, 0)
         report.ignored(Ignored("so", "a\x1b[2Jb", "no number"))
+        report.ignored(Ignored("tr", "htp://me:secret@t/a?passkey=abc", "not the URL of a tracker"))
         report.unreachable("nobody:1", "no such name")
         report.complete("/tmp/a\x1b[2Jb")
         report.failed("x\x1b]0;y\x07: gone")
@@ -105,6 +106,7 @@ class ReportTests(TestCase):
                 "No peers yet: no tracker answers",
                 "None of 2 peers has the metadata yet",
                 "Ignored in the link: so=a\ufffd[2Jb: no number",
+                "Ignored in the link: tr=htp://t/a: not the URL of a tracker",
                 "Peer nobody:1: no such name",
                 "Complete: /tmp/a\ufffd[2Jb",
             ],
@@ -142,8 +144,8 @@ class ReportTests(TestCase):
         self.assertEqual(
             told[4], {"event": "ignored", "parameter": "so", "value": "a\x1b[2Jb", "reason": "no number"}
         )
-        self.assertEqual(told[5], {"event": "peer", "peer": "nobody:1", "error": "no such name"})
-        self.assertEqual([each["event"] for each in told[6:]], ["complete", "failed"])
+        self.assertEqual(told[6], {"event": "peer", "peer": "nobody:1", "error": "no such name"})
+        self.assertEqual([each["event"] for each in told[7:]], ["complete", "failed"])
 
 
 @dataclass
