@@ -10,6 +10,8 @@ from bittwist.metainfo.geometry import Geometry
 from bittwist.swarm.superseed import Reveal, Superseed
 from bittwist.wire.runs import BlockData
 
+GRAIN = 1 << 10  # bytes of a piece that count as given together, or not: a bit for each is kept
+
 
 class Audience(Protocol):
     """A peer that is told of pieces: a conversation."""
@@ -43,7 +45,7 @@ class Superseeding:
         self._geometry = geometry
         self._peers = peers
         self._met: set[int] = set()
-        self._given: dict[tuple[int, int], int] = {}  # bytes, by peer and piece, of those not given whole
+        self._given: dict[tuple[int, int], int] = {}  # grains, by peer and piece, of those not given whole
         for peer in aware:
             if peer.has is not None:
                 self._met.add(peer.key)
@@ -71,10 +73,12 @@ class Superseeding:
 
     def gave(self, peer: Audience, blocks: Iterable[BlockData], now: float) -> None:
         """A peer was given blocks: some never say that they have what they were told of themselves."""
-        for index, _, block in blocks:
-            so_far = self._given.pop((peer.key, index), 0) + len(block)
-            if so_far < self._geometry.piece_size(index):
-                self._given[peer.key, index] = so_far
+        for index, begin, block in blocks:
+            size = self._geometry.piece_size(index)
+            whole = _grains(0, size, size)
+            given = self._given.pop((peer.key, index), 0) | _grains(begin, begin + len(block), size)
+            if given != whole:
+                self._given[peer.key, index] = given
             elif peer.key in self._met:
                 self._tell(self._policy.peer_have(peer.key, index, now))
 
@@ -116,3 +120,9 @@ class Superseeding:
             has = peer.has
             lacks = self._have if has is None else (index for index in self._have if index not in has)
             peer.tell([index for index in lacks if index not in known])
+
+
+def _grains(begin: int, end: int, size: int) -> int:
+    """A bit for each grain of a piece of `size` bytes all of which is between the two."""
+    first, after = -(-begin // GRAIN), -(-size // GRAIN) if end >= size else end // GRAIN
+    return (1 << after) - (1 << first) if first < after else 0

@@ -1,10 +1,16 @@
 """Superseeding in whole swarms: what the seed gives, and what peers are told (BEP 16)."""
 
+from random import Random
+from unittest import mock
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from bittwist.metainfo.bitfield import Bitfield
+from bittwist.metainfo.geometry import Geometry
 from bittwist.session import SessionSettings
 from bittwist.session.lifecycle import State
-from bittwist.swarm.superseed import SuperseedSettings
+from bittwist.session.superseeding import Superseeding
+from bittwist.swarm.superseed import Superseed, SuperseedSettings
 from bittwist.testing import Conduct, FakePeers
 from bittwist.testing.speech import EXTENDED, FAST, Id
 from tests.session.swarm import Swarm
@@ -165,3 +171,56 @@ class Told(SuperseedingTestCase):
             peer.close()
             self.swarm.network.advance(1)
         self.swarm.quiet()
+
+
+class Silent:
+    """A peer that does not say what it gets."""
+
+    outgoing = True
+
+    def __init__(self, key):
+        self.key = key
+        self.knows = ()
+        self.has = Bitfield(4)
+        self.told = []
+
+    def tell(self, indices):
+        self.told += indices
+
+
+class Given(SynchronousTestCase):
+    """What a peer has as it was given all of it, whatever it says."""
+
+    geometry = Geometry(65536, 3 * 65536 + 20_000, (3 * 65536 + 20_000,))
+
+    def setUp(self):
+        self.policy = mock.Mock(wraps=Superseed(4, Random(1)))
+        self.peer, other = Silent(1), Silent(2)
+        peers = [self.peer, other]
+        self.superseeding = Superseeding(self.policy, Bitfield.full(4), self.geometry, lambda: peers, [], 0.0)
+        for each in peers:
+            self.superseeding.meets(each)
+        self.superseeding.tick(0.0)
+
+    def give(self, index, *blocks):
+        self.superseeding.gave(self.peer, [(index, begin, bytes(length)) for begin, length in blocks], 1.0)
+        return [call.args[1] for call in self.policy.peer_have.call_args_list]
+
+    def test_one_block_given_again_and_again_is_not_the_whole_piece(self):
+        self.assertEqual(self.give(0, *[(0, 16384)] * 9), [])
+        self.assertEqual(self.give(0, *[(begin, 16384) for begin in (32768, 49152, 49152)]), [])
+        self.assertEqual(self.give(0, (16384, 16384)), [0])
+
+    def test_nor_are_blocks_that_overlap_or_bytes_here_and_there(self):
+        self.assertEqual(self.give(0, *[(begin, 16384) for begin in range(0, 32768, 100)]), [])
+        self.assertEqual(self.give(1, *[(begin, 1) for begin in range(1023, 65536, 1024)]), [])
+
+    def test_it_may_ask_for_blocks_of_any_size_and_the_last_piece_is_shorter(self):
+        self.assertEqual(self.give(2, (0, 32768), (32768, 8192), (40960, 8192), (49152, 16384)), [2])
+        self.assertEqual(self.give(3, (16384, 20_000 - 16384), (0, 16384)), [2, 3])
+
+    def test_what_a_peer_was_given_is_forgotten_when_it_leaves(self):
+        self.give(0, (0, 49152))
+        self.superseeding.left(self.peer, 2.0)
+        self.superseeding.tick(3.0)
+        self.assertEqual(self.give(0, (49152, 16384)), [])
