@@ -4,8 +4,8 @@ A private torrent (BEP 27) has no peer exchange, no local discovery and no DHT. 
 time, and parts from its peers when that is another one. What the user says holds all the same: peers named by
 hand or by the link. So does who has dialed us: BEP 27 is about whom we dial, and we cannot know who has told
 them of us. While the metadata of a magnet link is not known, it counts as private for these three
-if the link names a tracker, unless `magnets_private_until_known` is off (SECURITY.md F7). Without a tracker
-there is nobody whom that would protect, and no other way to find peers.
+as long as it has a tracker, of the link's or the user's, unless `magnets_private_until_known` is off
+(SECURITY.md F7). Without a tracker there is nobody whom that would protect, and no other way to find peers.
 """
 
 from __future__ import annotations
@@ -209,6 +209,11 @@ class Finding:
 
     def remove_tracker(self, url: str) -> bool:
         return self._announcer.remove(url)
+
+    def trackers_changed(self) -> None:
+        """The torrent has other trackers: whether a link counts as private may have changed, too."""
+        if self._running and self._subject.info is None:
+            self._gate()
 
     # What is shown
 

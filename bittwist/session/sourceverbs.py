@@ -75,12 +75,14 @@ class SourceVerbs(ABC):
             raise SessionError(f"{url} is not the URL of a tracker")
         if self._finding.add_tracker(url, tier):
             self.source = with_tracker(self.source, url, tier)
+            self._finding.trackers_changed()
             self.save()
 
     def remove_tracker(self, url: str) -> None:
         """Announce there no more, after a last word."""
         if self._finding.remove_tracker(url):
             self.source = without_tracker(self.source, url)
+            self._finding.trackers_changed()
             self.save()
 
     def add_web_seed(self, url: str) -> None:

@@ -288,6 +288,42 @@ class PrivateTests(FindingTestCase):
         self.assertEqual(len(lan.said), 1)
         self.quiet()
 
+    def test_a_link_that_is_given_a_tracker_is_private_from_then_on_until_it_is_taken_away(self):
+        """SECURITY.md T40."""
+        lan = Lan(self.network.host("10.9.9.9"))
+        session = self.swarm.session("10.0.0.2")
+        lan.connect(session, "10.0.0.2")
+        fetching = self.swarm.add(session, link(PLAIN))
+        peer = self.dials_in(conduct(PLAIN), to="10.0.0.2")
+        self.network.advance(5)
+        said = len(lan.said)
+        self.assertEqual((said, self.handshakes(peer)[-1][b"m"][b"ut_pex"]), (1, 2))
+        fetching.add_tracker(TRACKER)
+        peer.send(pex(Contact(Address("10.0.0.5", 6881))))
+        self.network.advance(20)
+        self.assertEqual(self.handshakes(peer)[-1][b"m"][b"ut_pex"], 0)
+        self.assertEqual((len(lan.said), fetching._candidates.kept_of("pex")), (said, 0))
+        self.assertEqual({self.source(fetching, name).state for name in ("pex", "lsd")}, {"waiting"})
+        fetching.remove_tracker(TRACKER)
+        self.network.advance(5)
+        self.assertEqual(self.handshakes(peer)[-1][b"m"][b"ut_pex"], 2)
+        said = len(lan.said)
+        fetching.add_tracker(TRACKER)
+        self.network.advance(1000)
+        self.assertEqual(len(lan.said), said)
+        self.quiet()
+
+    def test_a_stopped_link_without_its_tracker_is_not_told_of(self):
+        lan = Lan(self.network.host("10.9.9.9"))
+        session = self.swarm.session("10.0.0.2")
+        lan.connect(session, "10.0.0.2")
+        fetching = self.swarm.add(session, link(PLAIN, f"tr={TRACKER}"))
+        self.network.result_of(fetching.stop())
+        fetching.remove_tracker(TRACKER)
+        self.network.advance(1000)
+        self.assertEqual(lan.said, [])
+        self.quiet()
+
     def test_a_link_without_a_tracker_is_looked_for_everywhere(self):
         lan = Lan(self.network.host("10.9.9.9"))
         seed, leech = self.swarm.session("10.0.0.1", DATA), self.swarm.session("10.0.0.2")
