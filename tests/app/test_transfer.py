@@ -63,7 +63,7 @@ class TransferTests(SynchronousTestCase):
         if not running.called:
             running.addErrback(lambda failure: failure.trap(CancelledError) and 130)
             running.cancel()
-            self.network.run_until(lambda: running.called, LIMIT)
+            self.network.result_of(running, LIMIT)  # it is `called` before it has stopped what it began
 
     def code(self, running: Deferred[int]) -> int:
         self.network.run_until(lambda: running.called, LIMIT)
