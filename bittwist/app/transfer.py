@@ -14,6 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from bittwist.app.choices import Choices
+from bittwist.app.claim import Claim
 from bittwist.app.giving import checked, seeding_session, whole
 from bittwist.app.named_peers import NamedPeers
 from bittwist.app.port import Port, opened
@@ -23,6 +24,7 @@ from bittwist.app.torrentfile import naming
 from bittwist.app.watch import Watch
 from bittwist.errors import BitTwistError, MetainfoError, SessionError, StorageError
 from bittwist.metainfo.files import safe_paths
+from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.metainfo.metainfo import Metainfo
 from bittwist.net.policy import Network
@@ -74,6 +76,7 @@ async def download(
                 raise MetainfoError(ONLY_V2_LINK)
             for part in wanted.ignored:
                 report.ignored(part)
+        claim = _claim(folder, wanted.info.info_hash if isinstance(wanted, Metainfo) else wanted.info_hash)
     except BitTwistError as error:
         report.failed(str(error))
         report.close()
@@ -97,7 +100,14 @@ async def download(
             await session.remove(torrent.info_hash)
         # Else what is known of the files stays: it vouches for them when more is fetched.
 
-    return await _with(reactor, session, wanted, folder, peers, choices, force, report, transfer)
+    with claim:
+        return await _with(reactor, session, wanted, folder, peers, choices, force, report, transfer)
+
+
+def _claim(folder: Path, info_hash: InfoHash) -> Claim:
+    """The download, for this process; StorageError where another is at it."""
+    taken = StorageError(str(folder), "this torrent is being downloaded into it already")
+    return Claim(folder / STATE_FOLDER / f"{info_hash.short.hex()}.lock", taken)
 
 
 async def seed(

@@ -127,6 +127,24 @@ class DownloadTests(TransferTests):
             self.assertEqual((there / "share" / file.name).read_bytes(), file.read_bytes())
         self.assertEqual(os.listdir(there), ["share"])
 
+    def test_one_torrent_is_downloaded_into_a_folder_once_at_a_time(self) -> None:
+        torrent = self.torrent()
+        there = self.base / "there"
+        first = self.download(torrent, there)
+        self.wait_for("listening")
+        self.assertEqual(self.code(self.download(torrent, there, host="10.0.0.3")), 1)
+        self.assertEqual(self.told("failed"), [f"{there}: this torrent is being downloaded into it already"])
+        self.assertTrue((there / ".bittwist").exists())
+        ended: list[object] = []
+        first.addErrback(lambda failure: failure.trap(CancelledError)).addCallback(ended.append)
+        first.cancel()
+        self.network.run_until(lambda: bool(ended), LIMIT)
+        self.seed(self.content)
+        self.wait_for("complete")
+        again = self.download(torrent, there, "10.0.0.1:6881", host="10.0.0.3")
+        self.assertEqual(self.code(again), 0, self.told("failed"))
+        self.assertEqual(os.listdir(there), ["share"])
+
     def test_a_link_that_wants_files_there_are_none_of_fails(self) -> None:
         torrent = self.torrent()
         self.seed(self.content)
