@@ -20,6 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f\\]")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _SHARED_SPACE = IPv4Network("100.64.0.0/10")  # RFC 6598: a provider's own network
+_BEHIND_PASSKEY = re.compile("/[A-Za-z0-9_-]{16,128}/(announce|scrape)")
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address behind a translator
 
 
@@ -158,6 +159,9 @@ def _reach(address: IPv4Address | IPv6Address) -> Reach:
 
 
 def _is_tracker_path(path: str) -> bool:
+    """/announce, /scrape and what begins so, or either behind a passkey: nothing else of a local server."""
+    if _BEHIND_PASSKEY.fullmatch(path):
+        return True
     return path.startswith(("/announce", "/scrape")) and ".." not in unquote(path).split("/")
 
 

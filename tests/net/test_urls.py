@@ -139,6 +139,14 @@ class RefusalTests(SynchronousTestCase):
                 ("/x?/announce", True),
                 ("/announce/../admin", True),
                 ("/announce/%2e%2e/admin", True),
+                ("/0123456789abcdef/announce", False),
+                ("/0123456789abcdef/scrape", False),
+                ("/0123456789abcdef/announce/admin", True),
+                ("/0123456789abcdef/announcements", True),
+                ("/admin/users/announce", True),
+                ("/../announce", True),
+                ("/%2e%2e/announce", True),
+                ("/short/announce", True),
             ):
                 with self.subTest(target):
                     self.assertIs(self.refused(host, target, Purpose.TRACKER), refused)
