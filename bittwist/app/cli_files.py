@@ -94,7 +94,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 )  # fmt: skip
 @click.option(
     "--piece-length", type=PieceLength(), default="auto", show_default=True,
-    help="A power of two (256k, 1m); auto makes at most 2048 pieces of 16 KiB to 16 MiB.",
+    help="A power of two from 16k to 512m; auto (16k to 16m) makes at most 2048 pieces if it can.",
 )  # fmt: skip
 @click.option("--private", is_flag=True, help="Peers from these trackers only: no DHT, no peer exchange.")
 @click.option("--name", metavar="NAME", callback=_check_name, help="The torrent's name, if not PATH's.")

@@ -10,7 +10,10 @@ from bittwist.app.cli_transfer import check_address, port_option
 @click.command()
 @click.argument("path", metavar="PATH", type=click.Path(exists=True))
 @click.option(
-    "--address", metavar="HOST", callback=check_address, help="The address others reach this machine by."
+    "--address",
+    metavar="ADDRESS",
+    callback=check_address,
+    help="The IP address others reach this machine by.",
 )
 @port_option
 @click.option(

@@ -56,7 +56,7 @@ def check_address(_context: click.Context, _parameter: click.Parameter, value: s
     try:
         return fold(value) if value is not None else None
     except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+        raise click.BadParameter(f"{value!r} is no IP address, or one with a scope") from error
 
 
 peer_option = click.option(

@@ -13,7 +13,7 @@ from bittwist.announce.values import ScrapeEntry
 from bittwist.app.arguments import check_torrent_file, check_tracker, magnet_or_none, scheme_of
 from bittwist.app.run import interruptible
 from bittwist.app.torrentfile import read_torrent
-from bittwist.app.wording import printable
+from bittwist.app.wording import count, printable
 from bittwist.discovery.trackers import TrackerClients
 from bittwist.discovery.walk import reason_of
 from bittwist.errors import BitTwistError, MagnetError, MetainfoError
@@ -106,9 +106,10 @@ def _print_entries(
             }
             click.echo(json.dumps({"tracker": url, "info_hash": str(info_hash), **counts}))
         else:
+            leeches = "1 leech" if entry.incomplete == 1 else f"{entry.incomplete} leeches"
             click.echo(
                 printable(
-                    f"{info_hash}  {entry.complete} seeds, {entry.incomplete} leeches, "
-                    f"{entry.downloaded} downloads  {url}"
+                    f"{info_hash}  {count(entry.complete, 'seed')}, {leeches}, "
+                    f"{count(entry.downloaded, 'download')}  {url}"
                 )
             )

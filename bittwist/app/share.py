@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.web.resource import Resource
@@ -19,6 +19,7 @@ from twisted.web.static import Data
 
 from bittwist.address import Address
 from bittwist.app.giving import checked, seeding_session
+from bittwist.app.making import make_torrent
 from bittwist.app.own_address import own_address
 from bittwist.app.port import Port, opened, with_hint
 from bittwist.app.report import Report
@@ -32,7 +33,6 @@ from bittwist.net.addresses import address_of
 from bittwist.net.policy import Network
 from bittwist.net.site import make_site
 from bittwist.session import Session
-from bittwist.storage.hashing import create_torrent
 from bittwist.storage.locate import locate
 from bittwist.tracker import Tracker, TrackerSettings
 
@@ -53,9 +53,7 @@ async def share(reactor: Any, path: Path, host: str, port: Port, http_port: int,
         root = Resource()
         listening = await _open(reactor, everywhere, http_port, make_site(reactor, root))
         base = f"http://{Address(host, address_of(listening.getHost()).port)}"
-        metainfo = await deferToThreadPool(
-            reactor, reactor.getThreadPool(), _create, path, f"{base}/announce", over
-        )
+        metainfo = await _made(reactor, path, f"{base}/announce", over)
         url = _serve(root, tracker, metainfo, base)
         located = locate(metainfo.info, path)
         session = seeding_session(reactor, replace(port, anywhere=everywhere).settings(), located)
@@ -96,8 +94,22 @@ async def _stop(session: Session | None, listening: IListeningPort | None, track
             await tracker.stopService()
 
 
-def _create(path: Path, announce: str, over: Event) -> Metainfo:
-    return create_torrent(path, CreateOptions(trackers=((announce,),)), cancelled=over.is_set)
+async def _made(reactor: Any, path: Path, announce: str, over: Event) -> Metainfo:
+    """The torrent of `path`; when cancelled, waits until no thread writes progress any more."""
+    options = CreateOptions(trackers=((announce,),))
+    making = deferToThreadPool(
+        reactor,
+        reactor.getThreadPool(),
+        lambda: make_torrent(path, path.resolve().name, 0, options, cancelled=over.is_set),
+    )
+    made: Deferred[Metainfo] = Deferred()
+    making.addBoth(made.callback)
+    try:
+        return await made
+    except CancelledError:
+        over.set()
+        await making
+        raise
 
 
 def _serve(root: Resource, tracker: Tracker, metainfo: Metainfo, base: str) -> str:

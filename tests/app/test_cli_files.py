@@ -166,6 +166,41 @@ def test_links_are_left_out_and_said_to_be(bittwist, folder):
     assert made.err == f"Left out, for it is no file: {folder / 'link'}\n"
 
 
+def test_a_folder_of_links_alone_is_said_to_be_one(bittwist, folder):
+    (folder.parent / "links").mkdir()
+    os.symlink("/etc/passwd", folder.parent / "links" / "link")
+    made = bittwist("create", "links")
+    assert made.code == 1
+    assert made.err.splitlines() == [
+        f"Left out, for it is no file: {folder.parent / 'links' / 'link'}",
+        f"bittwist: {folder.parent / 'links'}: there are no files to share",
+    ]
+
+
+def test_globs_that_leave_no_file_are_named(bittwist, folder):
+    made = bittwist("create", folder, "--include", "zzz", "--exclude", "b")
+    assert made.code == 1
+    assert made.err == f"bittwist: {folder}: of its 5 files none is left by --include zzz, --exclude b\n"
+    (folder.parent / "empty").mkdir()
+    assert "there are no files to share" in bittwist("create", "empty", "--include", "zzz").err
+
+
+def test_a_private_torrent_that_nobody_can_find_is_said_to_be(bittwist, folder):
+    tracker = ("--tracker", "http://t/announce")
+    assert bittwist("create", folder, "--private").err.startswith("No peer can find another: ")
+    for options in (("--private", *tracker), (), tracker):
+        assert bittwist("create", folder, "--force", *options).err == ""
+
+
+def test_names_that_break_elsewhere_are_counted_and_the_first_is_named(bittwist, folder):
+    words = "A name has a backslash or control character, which others change or refuse: share/"
+    (folder / "a\nb").write_bytes(b"x")
+    assert bittwist("create", folder, "--force").err == f"{words}a\ufffdb\n"
+    (folder / "a\\b").write_bytes(b"x")
+    (folder / "c\x7f").write_bytes(b"x")
+    assert bittwist("create", folder, "--force").err == f"{words}a\ufffdb (and 2 more)\n"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -250,7 +285,8 @@ LINK = "magnet:?xt=urn:btih:" + "ab" * 20
         (("download", LINK, "--seed", "--seed-time", "1"), "choose one"),
         (("seed", "nothing-here", "share"), "does not exist"),
         (("share", "nothing-here"), "does not exist"),
-        (("share", "share", "--address", "nowhere"), "--address"),
+        (("share", "share", "--address", "localhost"), "'--address': 'localhost' is no IP address"),
+        (("seed", "share/a!", "share", "--bind", "localhost"), "'--bind': 'localhost' is no IP address"),
     ],
 )
 def test_what_cannot_be_used_is_wrong_usage(bittwist, folder, arguments, said):

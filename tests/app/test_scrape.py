@@ -117,7 +117,7 @@ class AskTests(SynchronousTestCase):
             }
         )
         self.assertEqual(code, 0)
-        self.assertIn(f"{HEX}  1 seeds, 3 leeches, 2 downloads  http://a/announce\n", text)
+        self.assertIn(f"{HEX}  1 seed, 3 leeches, 2 downloads  http://a/announce\n", text)
         self.assertIn("http://b/announce: gone\n", text)
 
     def test_where_none_answers_the_code_is_one(self) -> None:
@@ -149,4 +149,8 @@ class AskTests(SynchronousTestCase):
     def test_a_swarm_the_tracker_leaves_out_has_nobody(self) -> None:
         code, text = self.run_scrape({"http://a/announce": {}})
         self.assertEqual(code, 0)
-        self.assertIn("0 seeds, 0 leeches", text)
+        self.assertIn("0 seeds, 0 leeches, 0 downloads", text)
+
+    def test_one_of_each_is_not_many(self) -> None:
+        _, text = self.run_scrape({"http://a/announce": {HASH.short: ScrapeEntry(1, 1, 1)}})
+        self.assertIn("1 seed, 1 leech, 1 download  ", text)

@@ -19,6 +19,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from bittwist.app import hashing_progress
 from bittwist.app import share as share_module
 from bittwist.app.choices import Choices
 from bittwist.app.port import Port, opened
@@ -476,6 +477,17 @@ class ShareTests(TransferTests):
         self.share("fd77::1", "fd77::1")
         self.line()
         self.assertIn("    bittwist download 'http://[fd77::1]:6969/share.torrent'", self.told("say"))
+
+    def test_while_it_hashes_it_says_how_far_it_is_and_what_is_left_out(self) -> None:
+        (self.content / "link").symlink_to("/etc/passwd")
+        with (
+            mock.patch.object(hashing_progress, "PLAIN_EVERY", 0.0),
+            redirect_stderr(io.StringIO()) as err,
+        ):
+            self.share("10.0.0.1", "10.0.0.1")
+            self.line()
+        self.assertIn(f"Left out, for it is no file: {self.content / 'link'}\n", err.getvalue())
+        self.assertIn("Hashing: 100 % of 117.2 KiB\n", err.getvalue())
 
     def test_a_busy_port_names_the_option(self) -> None:
         self.share("10.0.0.1", "10.0.0.1")
