@@ -10,7 +10,16 @@ from rich.live import Live
 from rich.text import Text
 
 from bittwist.address import Address
-from bittwist.app.report import as_sentence, ignored_news, partners, peer_news, source_news, tracker_news
+from bittwist.app.report import (
+    FETCHED,
+    as_sentence,
+    complete_news,
+    ignored_news,
+    partners,
+    peer_news,
+    source_news,
+    tracker_news,
+)
 from bittwist.app.wording import duration, printable, size
 from bittwist.metainfo.magnet_parts import Ignored
 from bittwist.session.finding import SourceStatus
@@ -28,13 +37,16 @@ _PLAIN = (State.DOWNLOADING, State.METADATA)  # what the rest of the line says a
 
 
 class BarReport:
-    """One line that moves: name, bar, done, rates, peers and the time left."""
+    """One line that moves: name, bar, done, rates, peers and the time left. It is there from the first
+    progress to the end, and then gone: nothing of it holds any more.
+    """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, done: str = FETCHED) -> None:
         self._console = console if console is not None else Console()
+        self._done = done
+        self._now: TorrentStatistics | None = None  # what was told last
         # A thread of its own would take the interpreter from the reactor: no refresh by itself.
-        self._live = Live(console=self._console, auto_refresh=False)
-        self._live.start()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def _say(self, line: str, style: str = "") -> None:
         # Not folded: whoever copies a line wants it whole.
@@ -46,7 +58,9 @@ class BarReport:
     def progress(self, now: TorrentStatistics) -> None:
         # The last column stays free: some terminals begin a new line when it is written to.
         width, ascii_only = self._console.width - 1, self._console.options.ascii_only
+        self._now = now
         self._live.update(line(now, width, ascii_only=ascii_only))
+        self._live.start()  # not before: until then standard error is others'
         self._live.refresh()
 
     def say(self, line: str) -> None:
@@ -74,7 +88,7 @@ class BarReport:
         self._say(as_sentence(why), "yellow")
 
     def complete(self, path: str) -> None:
-        self._say(f"Complete: {path}", "green")
+        self._say(complete_news(self._done, path, self._now), "green")
 
     def failed(self, reason: str) -> None:
         self._say(f"Failed: {reason}", "red")
@@ -86,7 +100,8 @@ class BarReport:
 def line(now: TorrentStatistics, width: int, *, ascii_only: bool = False) -> Text:
     """How it goes, in one line of at most `width` columns: the bar goes first, then most of the name."""
     name = printable(now.name)
-    state = f" ({now.state.value})" if now.state not in _PLAIN else ""
+    part = " a part" if now.skipped and now.state is State.SEEDING else ""
+    state = f" ({now.state.value}{part})" if now.state not in _PLAIN else ""
     wordings = _wordings(now)
     for words in wordings[: max(1, len(wordings) - 3)]:  # beside a shorter one a bar says less than it costs
         room = width - len(words) - len(state) - LEAST_BAR - 2
@@ -111,6 +126,8 @@ def _wordings(now: TorrentStatistics) -> list[str]:
     percent = f"{100 * now.done / now.wanted if now.wanted else 0.0:.1f} %"
     up = [f"up {size(now.upload_rate)}/s"]
     if now.complete:
+        if now.skipped:
+            percent = f"{size(now.done)} of {size(now.total)}"
         return [", ".join((percent, *up, peers)), ", ".join((percent, *up))]
     rate = f"{size(now.download_rate)}/s"
     left = [f"{duration(now.seconds_left)} left"] if now.seconds_left is not None else []

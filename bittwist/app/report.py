@@ -34,6 +34,7 @@ SOURCES = {  # what people read for the names of sources
     "incoming": "peers that dialed us",
     WEB_SEED: "web seed",
 }
+FETCHED, GIVEN = "Complete", "Seeding"  # what is done, when all is there: by `download`, and by `seed`
 PLAIN_EVERY = 10  # of the half-second looks: a line each five seconds reads well in a log
 
 
@@ -55,19 +56,22 @@ class Report(Protocol):
     def close(self) -> None: ...
 
 
-def report(as_json: bool) -> Report:
-    """The report that fits where standard output goes."""
+def report(as_json: bool, *, done: str = FETCHED) -> Report:
+    """The report that fits where standard output goes; `done` is what people read when all is there."""
     if as_json:
         return JsonReport()
     if sys.stdout.isatty():
         from bittwist.app.bar import BarReport
 
-        return BarReport()
-    return PlainReport()
+        return BarReport(done=done)
+    return PlainReport(done=done)
 
 
 class JsonReport:
     """One object a line; docs/howto.md has the events."""
+
+    def __init__(self) -> None:
+        self._skipped = 0  # as far as was told
 
     def _print(self, **event: object) -> None:
         click.echo(json.dumps(event))
@@ -80,6 +84,7 @@ class JsonReport:
         self._print(event="listening", address=address.host, port=address.port)
 
     def progress(self, now: TorrentStatistics) -> None:
+        self._skipped = now.skipped
         self._print(
             event="progress",
             done=now.done,
@@ -121,7 +126,7 @@ class JsonReport:
         self._print(event="no_metadata", reason=why, peers=peers, offering=offers)
 
     def complete(self, path: str) -> None:
-        self._print(event="complete", path=path)
+        self._print(event="complete", path=path, skipped=self._skipped)
 
     def failed(self, reason: str) -> None:
         self._print(event="failed", reason=reason)
@@ -134,8 +139,10 @@ class JsonReport:
 class PlainReport:
     """A line each few seconds, without control characters."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, done: str = FETCHED) -> None:
+        self._done = done
         self._looks = 0
+        self._now: TorrentStatistics | None = None  # what was told last
 
     def say(self, line: str) -> None:
         self._say(line)
@@ -144,6 +151,7 @@ class PlainReport:
         self._say(f"Listening on {address}")
 
     def progress(self, now: TorrentStatistics) -> None:
+        self._now = now
         if self._looks % PLAIN_EVERY == 0:
             self._say(sentence(now))
         self._looks += 1
@@ -170,7 +178,7 @@ class PlainReport:
         self._say(as_sentence(why))
 
     def complete(self, path: str) -> None:
-        self._say(f"Complete: {path}")
+        self._say(complete_news(self._done, path, self._now))
 
     def failed(self, reason: str) -> None:
         click.echo(printable(f"Failed: {reason}"), err=True)
@@ -190,8 +198,9 @@ def sentence(now: TorrentStatistics) -> str:
     percent = 100 * now.done / now.wanted if now.wanted else 0.0
     left = now.seconds_left
     remaining = f", {duration(left)} left" if left is not None and not now.complete else ""
+    part = f" (of {size(now.total)} in all)" if now.skipped else ""
     return (
-        f"{percent:.1f} % of {size(now.wanted)}, down {size(now.download_rate)}/s, "
+        f"{percent:.1f} % of {size(now.wanted)}{part}, down {size(now.download_rate)}/s, "
         f"up {size(now.upload_rate)}/s, {partners(now)}{remaining}"
     )
 
@@ -200,6 +209,13 @@ def partners(now: TorrentStatistics) -> str:
     """Who is at the other end, counted."""
     seeds = f", {count(now.web_seeds, 'web seed')}" if now.web_seeds else ""
     return count(now.peers, "peer") + seeds
+
+
+def complete_news(done: str, path: str, now: TorrentStatistics | None) -> str:
+    """One line about a transfer all of which is there, or all that was chosen."""
+    if now is None or not now.skipped:
+        return f"{done}: {path}"
+    return f"{done}, the {size(now.wanted)} chosen of {size(now.total)}: {path}"
 
 
 def tracker_news(url: str, error: str | None) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from bittwist.address import Address
 from bittwist.app.alone import why_alone
 from bittwist.app.bar import BarReport, line
-from bittwist.app.report import JsonReport, PlainReport, Report, sentence
+from bittwist.app.report import GIVEN, JsonReport, PlainReport, Report, report, sentence
 from bittwist.app.watch import ALONE_FOR, SLOW, Watch
 from bittwist.discovery.announcer import TrackerStatus
 from bittwist.discovery.relation import TrackerState
@@ -123,6 +123,50 @@ class ReportTests(TestCase):
         self.assertNotIn("\x07", written.getvalue())
         self.assertNotIn("secret", written.getvalue())
         self.assertIn("http://192.0.2.7:6969/" + "x" * 60, written.getvalue())
+
+    def test_the_bar_is_gone_at_the_end_and_not_there_before_there_is_progress(self) -> None:
+        written = io.StringIO()
+        console = Console(file=written, width=60, force_terminal=True, color_system=None)
+        report = BarReport(console)
+        report.say("before")
+        self.assertEqual(written.getvalue(), "before\n")
+        report.progress(statistics())
+        self.assertIn("holiday", written.getvalue())
+        report.failed("gone")
+        written.seek(0)
+        written.truncate()
+        report.close()
+        self.assertNotIn("holiday", written.getvalue().rpartition("\x1b[2K")[2])
+        self.assertTrue(written.getvalue().endswith("\x1b[2K"), written.getvalue())
+
+    def test_a_part_of_a_torrent_is_not_said_to_be_the_whole(self) -> None:
+        now = statistics(State.SEEDING, done=1 << 28, skipped=(1 << 30) - (1 << 28), pieces_done=256)
+        shown = line(now, 79).plain
+        self.assertIn("holiday (seeding a part)", shown)
+        self.assertIn("256.0 MiB of 1.0 GiB, up", shown)
+        self.assertNotIn("100", shown)
+        self.assertIn("100.0 % of 256.0 MiB (of 1.0 GiB in all), ", sentence(now))
+        words = "Complete, the 256.0 MiB chosen of 1.0 GiB: /tmp/holiday\n"
+        bar = io.StringIO()
+        with redirect_stdout(io.StringIO()) as out:
+            for report in (PlainReport(), JsonReport(), BarReport(Console(file=bar))):
+                report.progress(now)
+                report.complete("/tmp/holiday")
+                report.close()
+        plain, event = out.getvalue().splitlines()[1], out.getvalue().splitlines()[-1]
+        self.assertEqual(plain + "\n", words)
+        self.assertEqual(
+            json.loads(event), {"event": "complete", "path": "/tmp/holiday", "skipped": now.skipped}
+        )
+        self.assertIn(words, bar.getvalue())
+
+    def test_who_fetches_nothing_is_not_told_that_it_is_complete(self) -> None:
+        with redirect_stdout(io.StringIO()) as out:
+            report(False, done=GIVEN).complete("/tmp/holiday")
+            report(True, done=GIVEN).complete("/tmp/holiday")
+        plain, event = out.getvalue().splitlines()
+        self.assertEqual(plain, "Seeding: /tmp/holiday")
+        self.assertEqual(json.loads(event)["event"], "complete")
 
     def test_programs_are_told_of_trackers_by_their_whole_url(self) -> None:
         with redirect_stdout(io.StringIO()) as out:
