@@ -185,6 +185,8 @@ class LocalDiscovery:
 class _Group(GroupSpeaker):
     """One of the two groups, as Twisted calls it."""
 
+    noisy = False  # it is opened anew whenever a network comes or goes
+
     def __init__(self, group: Address, links: Sequence[Link], discovery: LocalDiscovery) -> None:
         super().__init__(group, links)
         self._discovery = discovery

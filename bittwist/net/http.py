@@ -17,10 +17,12 @@ from service_identity import VerificationError
 from treq.content import collect
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
 from twisted.python.failure import Failure
 from twisted.web.client import (
+    URI,
     Agent,
     BrowserLikePolicyForHTTPS,
     HostnameCachingHTTPSPolicy,
@@ -29,7 +31,8 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS, IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS, IResponse
+from zope.interface import implementer
 
 from bittwist import __version__
 from bittwist.errors import FetchError, NetworkError
@@ -83,7 +86,7 @@ class Means:
 
     def agent(self, line: Line, pool: HTTPConnectionPool | None = None) -> Agent:
         """What sends one request over that line, or over one that the pool has kept."""
-        endpoints = TlsWhereAsked(self.reactor, line, self.tls)
+        endpoints = _Quietly(TlsWhereAsked(self.reactor, line, self.tls))
         agent: Agent = Agent.usingEndpointFactory(self.reactor, endpoints, pool)
         return agent
 
@@ -101,6 +104,28 @@ class Means:
             if at_home or name.lower() not in _SECRET_HEADERS:
                 headers.setRawHeaders(name, [value])
         return headers
+
+
+@implementer(IAgentEndpointFactory)
+@dataclass(frozen=True, slots=True)
+class _Quietly:
+    """Gives an Agent endpoints that log nothing: a pool's own factories tell of each connection."""
+
+    endpoints: TlsWhereAsked
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        return _Quiet(self.endpoints.endpointForURI(uri))
+
+
+@implementer(IStreamClientEndpoint)
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    endpoint: IStreamClientEndpoint
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        assert isinstance(protocolFactory, Factory)
+        protocolFactory.noisy = False
+        return self.endpoint.connect(protocolFactory)
 
 
 class HttpClient:

@@ -91,6 +91,11 @@ class LsdTestCase(SynchronousTestCase):
 
 
 class AnnounceTests(LsdTestCase):
+    def test_opening_a_group_is_no_line_in_the_log(self) -> None:
+        self.discovery().join(HASH)
+        self.clock.advance(0)
+        self.assertEqual([port.speaker.noisy for port in self.network.ports], [False])
+
     def test_nothing_is_open_or_said_before_there_is_a_torrent(self) -> None:
         self.discovery()
         self.clock.advance(1000)

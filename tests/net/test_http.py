@@ -7,6 +7,7 @@ import zlib
 from base64 import b64encode
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.errors import FetchError
@@ -66,6 +67,14 @@ class FetchTests(HttpCase):
         self.assertEqual(visit.target, "/announce?info_hash=%2Bv%0A%A1&a=~'()*!")
         self.assertEqual(visit.headers["host"], "2.2.2.2")
         self.assertTrue(visit.headers["user-agent"].startswith("bittwist/"))
+
+    def test_connections_begin_and_end_without_a_line_in_the_log(self) -> None:
+        self.serve(self.outside, lambda visit: visit.answer(b"hello"))
+        with capturedLogs() as events:
+            self.fetch("http://2.2.2.2/announce")
+            self.simulation.run_until_quiet()
+        lines = [formatEvent(event) for event in events if "Server" not in formatEvent(event)]
+        self.assertEqual(lines, [])
 
     def test_fetches_from_an_ipv6_literal(self) -> None:
         server = self.serve(self.outside, lambda visit: visit.answer(b"six"), port=81)
