@@ -276,13 +276,13 @@ class _Routes:
     @property
     def _torrents_api(self) -> TorrentsApi:
         if self._torrents is None:
-            raise Refused(404, "this tracker keeps no list of torrents")
+            raise Refused(404, "this tracker keeps no list of torrents: torrents in [access] names none")
         return self._torrents
 
     @property
     def _users_api(self) -> UsersApi:
         if self._users is None:
-            raise Refused(404, "this tracker keeps no list of users")
+            raise Refused(404, "this tracker keeps no list of users: users in [access] names none")
         return self._users
 
 

@@ -37,7 +37,7 @@ def _document(status: Status, refresh: int) -> Tag:
         tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
         tags.meta(name="color-scheme", content="light dark"),
         tags.meta(name="referrer", content="no-referrer"),
-        tags.title("Tracker: " + (status.trouble or f"{_number(_peers(status))} peers")),
+        tags.title("Tracker: " + (status.trouble or _peers(status))),
         tags.link(rel="stylesheet", href="status.css"),
     )
     if refresh:
@@ -229,8 +229,9 @@ def _shown(text: str) -> str:
     )
 
 
-def _peers(status: Status) -> int | None:
-    return status.totals.seeds + status.totals.leeches if status.totals else None
+def _peers(status: Status) -> str:
+    count = status.totals.seeds + status.totals.leeches if status.totals else None
+    return f"{_number(count)} {'peer' if count == 1 else 'peers'}"
 
 
 def _number(count: int | None) -> str:

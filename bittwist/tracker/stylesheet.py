@@ -30,7 +30,9 @@ section {
   margin-bottom: 1rem; padding: 1rem 1.2rem; border: 1px solid var(--line);
   border-radius: .6rem; background: var(--card);
 }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: 1rem .75rem; }
+.tiles { display: grid; grid-template-columns: repeat(7, 1fr); gap: 1rem .75rem; }
+@media (max-width: 60rem) { .tiles { grid-template-columns: repeat(4, 1fr); } }
+@media (max-width: 34rem) { .tiles { grid-template-columns: repeat(2, 1fr); } }
 .tile .name { display: block; color: var(--faint); font-size: .85rem; }
 .tile strong {
   font-size: 1.45rem; font-weight: 650; font-variant-numeric: tabular-nums; white-space: nowrap;

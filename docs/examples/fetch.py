@@ -24,4 +24,6 @@ async def main(reactor, torrent_file, folder):
 
 
 if __name__ == "__main__":
-    task.react(lambda reactor: defer.ensureDeferred(main(reactor, *sys.argv[1:3])))
+    if len(sys.argv) != 3:
+        sys.exit("usage: python fetch.py TORRENT FOLDER")
+    task.react(lambda reactor: defer.ensureDeferred(main(reactor, *sys.argv[1:])))

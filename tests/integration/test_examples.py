@@ -50,6 +50,12 @@ def test_the_demo_leaves_nothing_running_when_it_is_stopped(tmp_path: Path) -> N
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
 
 
+def test_the_embedded_peer_says_what_it_is_called_with() -> None:
+    command = [sys.executable, EXAMPLES / "fetch.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)
+    assert (done.returncode, done.stderr) == (1, "usage: python fetch.py TORRENT FOLDER\n")
+
+
 def test_the_embedded_peer_fetches(content: Path, tmp_path: Path) -> None:
     torrent, target = tmp_path / "shared.torrent", tmp_path / "target"
     port = free_port()

@@ -385,10 +385,16 @@ class UserApiTests(AdminTestCase):
     def test_without_lists_there_is_nothing_to_change(self) -> None:
         self.torrents = self.users = None  # type: ignore[assignment]
         self.start()
-        for target in ("/users", "/torrents", "/users/a", f"/torrents/{HEX}"):
+        for target, key in (
+            ("/users", "users"),
+            ("/torrents", "torrents"),
+            ("/users/a", "users"),
+            (f"/torrents/{HEX}", "torrents"),
+        ):
             answer = self.api("GET", target)
             self.assertEqual(answer.status, 404)
-            self.assertIn("keeps no list", answer.json["error"])
+            why = f"this tracker keeps no list of {key}: {key} in [access] names none"
+            self.assertEqual(answer.json["error"], why)
 
     def test_a_change_is_made_though_its_client_has_gone(self) -> None:
         self.machine.pool = pool = LatePool()

@@ -197,6 +197,12 @@ def test_figures_are_on_the_page() -> None:
         assert shown in text, shown
 
 
+def test_the_title_counts_one_peer_as_one() -> None:
+    for seeds, leeches, title in ((0, 0, "0 peers"), (1, 0, "1 peer"), (0, 1, "1 peer"), (1, 1, "2 peers")):
+        read = page(replace(EMPTY, totals=Totals(1, seeds, leeches)))
+        assert f"Tracker: {title}\n" in read.text
+
+
 def test_a_store_that_is_away_is_told_and_has_no_figures() -> None:
     read = page(replace(EMPTY, totals=None))
     assert "the store does not answer" in read.text
