@@ -39,8 +39,15 @@ def bring(
     with mapped(source.root, old):
         if source.stamp(old) is None:
             return
-    with mapped(target.root, new), source.parent_of(old) as there, target.parent_of(new, make=True) as here:
-        was, found = os.stat(old.name, dir_fd=there), _found(new.name, here)
+    with (
+        mapped(source.root, old),
+        source.parent_of(old) as there,
+        mapped(target.root, new),
+        target.parent_of(new, make=True) as here,
+    ):
+        with mapped(source.root, old):  # its drive may have gone since
+            was = os.stat(old.name, dir_fd=there)
+        found = _found(new.name, here)
         if found is not None and not _same(was, found):
             raise StorageError(str(target.root / new), IN_THE_WAY)
         if fold(old.name) == fold(new.name) and os.path.samestat(os.fstat(there), os.fstat(here)):
@@ -52,8 +59,9 @@ def bring(
             give_name(beside, new.name, here)
         unlink(beside, here)
         os.fsync(here)
-        unlink(old.name, there)
-        os.fsync(there)
+        with mapped(source.root, old):
+            unlink(old.name, there)
+            os.fsync(there)
 
 
 def begin(beside: str, folder: int) -> int:
@@ -121,7 +129,8 @@ def unlink(name: str, folder: int) -> None:
 def _copy(source: Folder, old: PurePosixPath, beside: str, here: int) -> Iterator[int]:
     """A durable copy, holes and all; what is unfinished when this is given up is removed."""
     finished = False
-    reading = source.open(old)
+    with mapped(source.root, old):
+        reading = source.open(old)
     try:
         writing = begin(beside, here)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from unittest import mock
 from bittwist.errors import DiskFull, FolderGone, StorageError
 from bittwist.metainfo.files import safe_paths
 from bittwist.storage.files import FileStorage
+from bittwist.storage.folder import Folder
 from bittwist.storage.relocate import CHUNK
 from tests.storage.sudden import everywhere
 from tests.storage.test_files import InFolder
@@ -76,6 +78,21 @@ class Moving(InFolder):
     def stamps(self, folder: Path) -> list[tuple[int, int] | None]:
         stamps = FileStorage(folder, INFO).stamps()
         return [stamp and (stamp.size, stamp.mtime_ns) for stamp in stamps]
+
+    def test_a_source_that_goes_meanwhile_is_what_is_named(self) -> None:
+        real = Folder.parent_of
+
+        def parent_of(folder: Folder, path: PurePosixPath, *, make: bool = False) -> Any:
+            if make:  # the file was found, and is about to be brought
+                shutil.rmtree(self.old, ignore_errors=True)
+            return real(folder, path, make=make)
+
+        with (
+            mock.patch.object(Folder, "parent_of", parent_of),
+            self.assertRaises(StorageError) as caught,
+        ):
+            self.move()
+        self.assertTrue(str(caught.exception).startswith(f"{self.old}/share/b: "), caught.exception)
 
     def test_all_that_is_there_moves_and_what_vouches_for_it_still_does(self) -> None:
         before = self.stamps(self.old)
