@@ -9,17 +9,27 @@ from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bittwist.app.descriptors import within_limits
 from bittwist.app.ending import end_because_of
 from bittwist.app.lag import LoopLag
+from bittwist.app.peer_log import LOOK_EVERY, TrackerLog, called, doing
 from bittwist.app.reload import Reload
 from bittwist.app.sources import find, name_of
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
 from bittwist.app.wording import ignored_without_secrets
-from bittwist.errors import BitTwistError, ConfigError, DuplicateTorrent, FetchError, NetworkError
+from bittwist.errors import (
+    BitTwistError,
+    ConfigError,
+    DuplicateTorrent,
+    FetchError,
+    NetworkError,
+    NoSuchTorrent,
+)
+from bittwist.metainfo.infohash import InfoHash
 from bittwist.metainfo.magnet import Magnet
 from bittwist.session import Session, SessionSettings
 from bittwist.session.observe import Event, Listening, PeerBanned, StateChanged
@@ -57,6 +67,9 @@ class Peer(Service):
         self._reactor = reactor
         self._config = config
         self._adding: list[Deferred[None]] = []
+        self._trackers = TrackerLog()
+        self._looking = LoopingCall(self._look_at_trackers)
+        self._looking.clock = reactor
 
     def startService(self) -> None:
         """NetworkError where no port can be opened: what nobody reaches shall not start."""
@@ -68,10 +81,15 @@ class Peer(Service):
         for failure in failures:  # at once, unless address lists are read first
             failure.raiseException()
         self.session.when_listening().addErrback(self._never_listened)
+        self._looking.start(LOOK_EVERY, now=False).addErrback(
+            lambda failure: self._log.failure("trackers are not looked at any more", failure)
+        )
         self._adding = [Deferred.fromCoroutine(self._add(source)) for source in self._config.add]
 
     def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]
+        if self._looking.running:
+            self._looking.stop()
         for adding in self._adding:
             adding.cancel()
         return self.session.stopService()
@@ -120,13 +138,21 @@ class Peer(Service):
             case Listening(address):
                 self._log.info("peers are listened for on {address}", address=address)
             case StateChanged(info_hash, state, reason):
-                why = f" ({reason})" if reason else ""
-                self._log.info("{torrent} is {state}{why}", torrent=info_hash, state=state.value, why=why)
+                self._log.info("{torrent} {does}", torrent=self._called(info_hash), does=doing(state, reason))
             case PeerBanned(info_hash, host):
-                self._log.info("{host} is banned from {torrent}", host=host, torrent=info_hash)
+                self._log.info("{host} is banned from {torrent}", host=host, torrent=self._called(info_hash))
             case _:
                 # Pieces and the coming and going of torrents would flood a log.
                 pass
+
+    def _called(self, info_hash: InfoHash) -> str:
+        try:
+            return called(self.session.torrent(info_hash))
+        except NoSuchTorrent:
+            return str(info_hash)  # it was removed meanwhile
+
+    def _look_at_trackers(self) -> None:
+        self._trackers.look(self.session.torrents, self._reactor.seconds())
 
 
 def peer_service(

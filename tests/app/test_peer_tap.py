@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from twisted.internet.protocol import Factory
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittwist.app.compose import Peer
@@ -119,6 +119,16 @@ class PeerTests(SynchronousTestCase):
         self.logged.clear()
         self.adding("magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&x.pe=bad")
         self.assertEqual([told for _, told in self.logged if "ignored in" in told], [])
+
+    def test_a_torrent_is_named_and_a_tracker_that_fails_is_told_of_once(self) -> None:
+        link = f"magnet:?xt=urn:btih:{'ab' * 20}&dn=a.iso&tr=http%3A%2F%2F10.0.0.9%2FSECRET%2Fannounce"
+        with capturedLogs() as events:
+            self.adding(link)
+            self.network.advance(1000)
+        told = [formatEvent(event) for event in events]
+        self.assertIn("a.iso (abababab) is fetching its metadata", told)
+        (line,) = [line for line in told if "the tracker" in line]
+        self.assertTrue(line.startswith("a.iso (abababab): the tracker http://10.0.0.9 fails: "), line)
 
     def test_passkeys_and_passwords_of_what_is_added_are_not_logged(self) -> None:
         link = "magnet:?xt=urn:btih:"
