@@ -65,8 +65,7 @@ class FileStorage:
         self._real = (*(entry.is_written for entry in info.files), True)
         self._open_files = open_files if open_files is not None else OpenFiles()
         self._patiently = self._open_files.patiently
-        self._lock = Lock()  # guards the three below
-        self._place: Place | None = None  # where the files were, when they were first met
+        self._lock = Lock()  # guards the two below
         self._dirty: set[int] = set()  # files written since the last sync
         self._created: set[int] = set()  # files whose folder does not durably name them yet
         self._moving = RLock()  # held while a file is made or renamed, and by whoever needs that it is not
@@ -120,7 +119,7 @@ class FileStorage:
     def take_over(self, folder: Path, paths: Sequence[PurePosixPath]) -> Iterator[int]:
         source = Folder(folder)
         with mapped(folder):
-            left = source.place()
+            source.known = left = source.place()
         with mapped(self._folder.root):
             self._folder.make()
         for file, (old, new) in enumerate(zip((*paths, self._layout.path), self._paths)):
@@ -176,9 +175,8 @@ class FileStorage:
 
     def close(self) -> None:
         self._open_files.forget(lambda key: isinstance(key, _Key) and key.storage == id(self))
-        with self._lock:
-            self._place = None
-            self._here.clear()
+        self._folder.known = None
+        self._here.clear()
 
     def _spans(self, index: int, begin: int, view: memoryview) -> Iterator[tuple[FileSpan, memoryview]]:
         at = 0
@@ -238,15 +236,13 @@ class FileStorage:
 
     def _check_place(self) -> None:
         """Refuse to touch another folder than the one the files were met in (SECURITY.md F3, T32)."""
-        was = self._place
-        if was is not None:
-            self._folder.check(was)
+        if (known := self._folder.known) is not None:
+            self._folder.check(known)
             return
         place = self.place()
         if place is None:
             raise MissingData(str(self._folder.root), "there is no such folder")
-        with self._lock:
-            self._place = place
+        self._folder.known = place
 
     def _size(self, file: int) -> int:
         return self._layout.size if file == self._parts_at else self._geometry.file_sizes[file]

@@ -36,6 +36,7 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.known: Place | None = None  # once set, another folder at `root` is not entered: FolderGone
 
     def place(self) -> Place | None:
         try:
@@ -49,9 +50,12 @@ class Folder:
         with mapped(self.root):
             place = self.place()
         if place != was:
-            reason = "the folder is gone" if place is None else "the folder is not the one it was"
-            found = None if place is None else (place.device, place.inode)
-            raise FolderGone(str(self.root), reason, found)
+            raise self._gone(place)
+
+    def _gone(self, place: Place | None) -> FolderGone:
+        reason = "the folder is gone" if place is None else "the folder is not the one it was"
+        found = None if place is None else (place.device, place.inode)
+        return FolderGone(str(self.root), reason, found)
 
     def make(self) -> None:
         """Make the folder itself, if it is not there, and that durable."""
@@ -75,6 +79,10 @@ class Folder:
         """
         fd = os.open(self.root, _FOLDER)
         try:
+            found = os.fstat(fd)
+            entered = Place(found.st_dev, found.st_ino)
+            if self.known not in (None, entered):
+                raise self._gone(entered)
             for depth, name in enumerate(path.parts[:-1], 1):
                 if make:
                     try:

@@ -94,6 +94,21 @@ class Moving(InFolder):
             self.move()
         self.assertTrue(str(caught.exception).startswith(f"{self.old}/share/b: "), caught.exception)
 
+    def test_a_target_that_is_exchanged_at_the_last_moment_gets_nothing(self) -> None:
+        real = Folder.parent_of
+        self.new.mkdir()
+
+        def parent_of(folder: Folder, path: PurePosixPath, *, make: bool = False) -> Any:
+            if make and not (away := self.new.with_name("away")).exists():
+                self.new.rename(away)
+                self.new.mkdir()
+            return real(folder, path, make=make)
+
+        with mock.patch.object(Folder, "parent_of", parent_of), self.assertRaises(FolderGone):
+            self.move()
+        self.assertEqual(self.there(self.new), [])
+        self.assertNotEqual(self.there(self.old), [])
+
     def test_all_that_is_there_moves_and_what_vouches_for_it_still_does(self) -> None:
         before = self.stamps(self.old)
         self.move()
