@@ -1,6 +1,6 @@
 """A tracker and a peer in one process, on one reactor: `twistd -noy conf/suite.tac`.
 
-Settings are read from tracker.toml and peer.toml beside this file, on SIGHUP again.
+Settings are read from tracker.toml and peer.toml beside this file, on SIGHUP again; relative paths in them are from here.
 """
 
 from pathlib import Path

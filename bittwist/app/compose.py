@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bittwist.app.ending import end_because_of
 from bittwist.app.lag import LoopLag
 from bittwist.app.peer_log import LOOK_EVERY, TrackerLog, called, doing
 from bittwist.app.reload import Reload
-from bittwist.app.sources import find, name_of
+from bittwist.app.sources import find, is_file, name_of
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
 from bittwist.app.wording import ignored_without_secrets
 from bittwist.errors import (
@@ -45,6 +45,21 @@ class PeerConfig:
     downloads: Path = Path("downloads")
     add: tuple[str, ...] = ()
     session: SessionSettings = field(default_factory=lambda: SessionSettings(state_dir=Path("state")))
+
+    def anchored(self, folder: Path) -> PeerConfig:
+        """The same, with every relative path from `folder` on: twistd leaves the one it was started in."""
+        session = self.session
+        state = session.state_dir
+        lists = tuple(folder / name for name in session.ip_filter.files)
+        return PeerConfig(
+            folder / self.downloads,
+            tuple(str(folder / source) if is_file(source) else source for source in self.add),
+            replace(
+                session,
+                state_dir=None if state is None else folder / state,
+                ip_filter=replace(session.ip_filter, files=lists),
+            ),
+        )
 
 
 class Peer(Service):

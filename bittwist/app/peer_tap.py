@@ -35,6 +35,7 @@ class Options(TwistdOptions):
         self.listen: list[str] = []
         self.add: list[str] = []
         self.settings = PeerConfig()
+        self._folder = Path.cwd()
         self.file: Path | None = None  # absolute: twistd leaves the folder it was started in (--rundir)
 
     def opt_listen(self, endpoint: str) -> None:
@@ -69,7 +70,8 @@ class Options(TwistdOptions):
             settings = replace(settings, session=replace(settings.session, state_dir=Path(self["state"])))
         if self["downloads"] is not None:
             settings = replace(settings, downloads=Path(self["downloads"]))
-        return replace(settings, add=settings.add + tuple(self.add))
+        settings = replace(settings, add=settings.add + tuple(self.add))
+        return settings.anchored(self._folder)  # those of the file are whole already
 
 
 def makeService(options: Options) -> IService:

@@ -2,6 +2,7 @@
 
 A settings value is a dataclass with a default for every field; a table is read into a value whose fields
 are the table's keys. What a value refuses by ValueError(key, reason) is reported as the file's fault.
+Relative paths are from the file's own folder, wherever the program was started.
 """
 
 from __future__ import annotations
@@ -12,12 +13,22 @@ from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bittwist.errors import ConfigError
 
 MAX_FILE = 1 << 20  # bytes: a settings file is written by hand
 
+
+class Anchored(Protocol):
+    """Settings that know which of their values are paths."""
+
+    def anchored(self, folder: Path) -> Self:
+        """The same, with every relative path from `folder` on."""
+        ...
+
+
+_Anchored = TypeVar("_Anchored", bound=Anchored)
 _Settings = TypeVar("_Settings")
 _NAMES: dict[type, str] = {
     bool: "true or false",
@@ -28,9 +39,12 @@ _NAMES: dict[type, str] = {
 }
 
 
-def read_settings(kind: type[_Settings], file: str | Path) -> _Settings:
-    """The settings of that kind which the file holds; ConfigError names file, key and reason."""
-    return settings_of(kind, read_table(file), str(file))
+def read_settings(kind: type[_Anchored], file: str | Path) -> _Anchored:
+    """The settings of that kind which the file holds; ConfigError names file, key and reason.
+
+    Its paths, and those that it leaves at their defaults, are from the folder the file is in.
+    """
+    return settings_of(kind, read_table(file), str(file)).anchored(Path(file).absolute().parent)
 
 
 def read_table(file: str | Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from bittwist.app.arguments import scheme_of
 from bittwist.app.run import interruptible
 from bittwist.app.torrentfile import naming, read_torrent
 from bittwist.app.wording import broken_without_secrets, without_secrets
@@ -49,6 +50,11 @@ def name_of(source: str) -> str:
     except ValueError:
         return broken_without_secrets(source)
     return without_secrets(source)
+
+
+def is_file(source: str) -> bool:
+    """Whether it is neither a URL, of whatever scheme, nor a magnet link."""
+    return scheme_of(source) is None and not source.lower().startswith("magnet:")
 
 
 def _is_url(source: str) -> bool:

@@ -40,11 +40,15 @@ class TrackerConfig:
             raise ValueError("snapshot.file", "swarms in Redis are kept by Redis")
 
     def anchored(self, folder: Path) -> TrackerConfig:
-        """The same, with every path from `folder` on: twistd leaves the one it was started in (--rundir)."""
+        """The same, with every relative path from `folder` on: twistd leaves its own (--rundir)."""
+        udp = self.udp
+        if udp.secret_file:
+            udp = replace(udp, secret_file=str(folder / udp.secret_file))
         return replace(
             self,
             access=_anchored(self.access, folder),
             snapshot=_anchored(self.snapshot, folder),
+            udp=udp,
             admin=_anchored(self.admin, folder),
         )
 

@@ -20,11 +20,10 @@ _log = Logger()
 
 
 class SettingsFile:
-    """The file, and what it said at the start; paths are from `folder`. ConfigError if it cannot be used."""
+    """The file, and what it said at the start. ConfigError if it cannot be used."""
 
-    def __init__(self, file: Path, folder: Path) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._folder = folder
         self._began_with = self._read()
 
     def apply(self, tracker: Tracker, admin: Admin | None) -> None:
@@ -49,7 +48,7 @@ class SettingsFile:
             )
 
     def _read(self) -> TrackerConfig:
-        return read_settings(TrackerConfig, self._file).anchored(self._folder)
+        return read_settings(TrackerConfig, self._file)
 
 
 def changed(before: TrackerConfig, now: TrackerConfig) -> Iterator[str]:

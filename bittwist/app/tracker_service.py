@@ -44,11 +44,12 @@ def tracker_service(
     """A tracker, and a listening service for each of its endpoints. Nothing opens before it is started.
 
     With `shared` the ports can be open in other processes too; `worker` counts these from 1. On SIGHUP the
-    `file` is read again. Paths are from the folder we are in now.
+    `file` is read again. Relative paths, of `file` and of a `config` that is not read from one, are from the
+    folder we are in now.
     """
     folder = Path.cwd()
     config = config.anchored(folder)
-    settings = SettingsFile(folder / file, folder) if file is not None else None
+    settings = SettingsFile(folder / file) if file is not None else None
     whole = MultiService()
 
     def reload() -> None:

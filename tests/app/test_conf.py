@@ -36,7 +36,7 @@ def written(text):
 
 class ConfTests(SynchronousTestCase):
     def test_the_example_files_hold_the_defaults(self):
-        self.assertEqual(read_settings(PeerConfig, CONF / "peer.toml"), PeerConfig())
+        self.assertEqual(read_settings(PeerConfig, CONF / "peer.toml"), PeerConfig().anchored(CONF))
         self.assertEqual(read_settings(TrackerConfig, CONF / "tracker.toml"), TrackerConfig())
 
     def test_the_example_files_show_every_key(self):

@@ -14,11 +14,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittwist.app.compose import Peer
 from bittwist.app.peer_tap import Options
 from bittwist.errors import ConfigError, NetworkError
+from bittwist.metainfo.metainfo import Metainfo
 from bittwist.testing import SimulatedNetwork
 from tests.net.fileserver import FileServer
 from tests.scale import SEED
 from tests.test_settings import MEANINGFUL_ZEROS, NUMBERS
 
+TORRENT = Metainfo.parse(
+    b"d4:infod6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:" + bytes(20) + b"ee"
+).encode()
 LIMIT = 10.0  # simulated seconds for what a test waits for
 
 
@@ -228,7 +232,8 @@ class PeerTests(SynchronousTestCase):
         again = options.read()
         self.assertEqual(again.session.listen, ("tcp:7000",))
         self.assertEqual(again.session.state_dir, self.base / "state")
-        self.assertEqual((again.downloads, again.add), (Path("b"), ("y.torrent", "x.torrent")))
+        self.assertEqual(again.downloads, self.base / "b")
+        self.assertEqual(again.add, (str(self.base / "y.torrent"), str(Path.cwd() / "x.torrent")))
 
     def test_the_file_is_found_again_from_another_folder(self) -> None:
         """`twistd --rundir` goes there once the options are read."""
@@ -239,7 +244,31 @@ class PeerTests(SynchronousTestCase):
         options = Options()
         options.parseOptions(["--config", "peer.toml"])
         os.chdir("/")
-        self.assertEqual(options.read().downloads, Path("a"))
+        self.assertEqual(options.read().downloads, self.base / "a")
+
+    def test_relative_paths_of_the_file_are_from_its_folder_and_others_from_ours(self) -> None:
+        link = f"magnet:?xt=urn:btih:{'ab' * 20}"
+        (self.base / "x.torrent").write_bytes(TORRENT)
+        self.write(
+            f'downloads = "to"\nadd = ["x.torrent", "http://t.example/x", "{link}"]\n'
+            '[session]\nstate_dir = "kept"\n[session.ip_filter]\nfiles = ["list", "/srv/list"]\n'
+        )
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.base.parent)
+        options = Options()
+        options.parseOptions(["--config", f"{self.base.name}/peer.toml"])
+        os.chdir(here)
+        found = options.settings
+        self.assertEqual((found.downloads, found.session.state_dir), (self.base / "to", self.base / "kept"))
+        self.assertEqual(found.add, (str(self.base / "x.torrent"), "http://t.example/x", link))
+        self.assertEqual(found.session.ip_filter.files, (self.base / "list", Path("/srv/list")))
+        options = Options()
+        options.parseOptions(["--config", str(self.file), "--state", "mine", "--downloads", "here"])
+        found = options.settings
+        self.assertEqual(
+            (found.downloads, found.session.state_dir), (Path.cwd() / "here", Path.cwd() / "mine")
+        )
 
     def test_without_a_file_the_signal_reads_no_settings(self) -> None:
         options = Options()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -37,6 +38,9 @@ class Outer:
     limit: int | None = None
     hosts: tuple[str, ...] = ()
     inner: Inner = field(default_factory=Inner)
+
+    def anchored(self, folder: Path) -> Outer:
+        return replace(self, where=folder / self.where)
 
 
 class ReadTests(TestCase):
@@ -120,6 +124,18 @@ class FileTests(TestCase):
     def test_a_file_that_cannot_be_read_is_named(self) -> None:
         with self.assertRaisesRegex(ConfigError, "conf.toml: file: No such file"):
             read_settings(Outer, self.file)
+
+    def test_relative_paths_are_from_the_folder_of_the_file(self) -> None:
+        for text, where in (
+            ('where = "x"', self.file.parent / "x"),
+            ('where = "/srv"', Path("/srv")),
+            ("", self.file.parent),
+        ):
+            self.file.write_text(text)
+            self.assertEqual(read_settings(Outer, self.file).where, where)
+            self.assertEqual(
+                read_settings(Outer, os.path.relpath(self.file)).where.resolve(), where.resolve()
+            )
 
     def test_what_is_not_toml_is_said_where(self) -> None:
         for raw in (b"a = ", b"\xff", b"a = 1\na = 2", b"[" * 5000, b"# " + b"x" * (1 << 20)):

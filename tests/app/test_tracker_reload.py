@@ -18,7 +18,7 @@ class ReloadTests(SynchronousTestCase):
         self.folder.mkdir()
         self.write("[tracker]\ninterval = 900\n")
         self.tracker = Tracker(Clock())
-        self.settings = SettingsFile(self.folder / "tracker.toml", self.folder)
+        self.settings = SettingsFile(self.folder / "tracker.toml")
 
     def write(self, text: str) -> None:
         (self.folder / "tracker.toml").write_text(text)

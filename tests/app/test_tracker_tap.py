@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -46,6 +47,21 @@ class OptionTests(SynchronousTestCase):
             self.parse("--config", file, "--http", "tcp:2", "--http", "tcp:3"),
             TrackerConfig(listen=ListenSettings(("tcp:2", "tcp:3"), ("1",)), tracker=expected),
         )
+
+    def test_relative_paths_are_from_the_folder_of_the_file(self) -> None:
+        file = Path(
+            self.file(
+                '[access]\nusers = "users"\ntorrents = "/srv/torrents"\n[snapshot]\nfile = "swarms"\n'
+                '[udp]\nsecret_file = "secret"\n[admin]\ntoken_file = "../token"\n'
+            )
+        ).absolute()
+        for word in (str(file), os.path.relpath(file)):
+            found = self.parse("--config", word)
+            self.assertEqual(found.access.users, file.parent / "users")
+            self.assertEqual(found.access.torrents, Path("/srv/torrents"))
+            self.assertEqual(found.snapshot.file, file.parent / "swarms")
+            self.assertEqual(found.udp.secret_file, str(file.parent / "secret"))
+            self.assertEqual(found.admin.token_file, file.parent / "../token")
 
     def test_without_a_file_only_what_is_named_is_opened(self) -> None:
         self.assertEqual(self.parse("--http", "tcp:2").listen, ListenSettings(("tcp:2",), ()))
