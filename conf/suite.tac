@@ -9,7 +9,7 @@ from twisted.application.service import Application
 from twisted.internet import reactor
 
 from bittwist.app.clock import use_monotonic
-from bittwist.app.compose import PeerConfig, suite_service
+from bittwist.app.compose import PeerConfig, check_add, suite_service
 from bittwist.app.ending import end_in_time
 from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
@@ -25,11 +25,13 @@ def read_peer() -> PeerConfig:
     return read_settings(PeerConfig, here / "peer.toml")
 
 
+peer = read_peer()
+check_add(peer.add, str(here / "peer.toml"))
 application = Application("bittwist")
 suite_service(
     reactor,
     read_settings(TrackerConfig, here / "tracker.toml"),
-    read_peer(),
+    peer,
     tracker_file=here / "tracker.toml",
     read_peer=read_peer,
 ).setServiceParent(application)

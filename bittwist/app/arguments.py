@@ -5,7 +5,9 @@ Imports nothing of Twisted: `show` answers at once.
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -15,6 +17,8 @@ from bittwist.metainfo.magnet import Magnet
 
 _TORRENT_FILE = click.Path(exists=True, dir_okay=False)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_NOT_SPOKEN = frozenset({"ftp", "ftps", "sftp", "file", "udp", "ws", "wss"})  # known, but nothing we fetch by
+_WORD_BEFORE_COLON = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
 def magnet_or_none(word: str) -> Magnet | None:
@@ -31,6 +35,21 @@ def scheme_of(word: str) -> str | None:
     """The scheme of what looks like a URL, in lower case."""
     found = _SCHEME.match(word)
     return found[1].lower() if found else None
+
+
+def scheme_fault(word: str, folder: Path = Path()) -> str | None:
+    """What is wrong with the scheme of a word that should be a file, a magnet link or a URL of http or https.
+
+    A file that is there, in `folder`, may be called like one.
+    """
+    found = _SCHEME.match(word)
+    if found is None and not os.path.lexists(folder / word):
+        found = _WORD_BEFORE_COLON.match(word)
+    if found is None or found[1].lower() in ("http", "https", "magnet"):
+        return None
+    if found[1].lower() in _NOT_SPOKEN:
+        return f"{found[1].lower()}:// is not spoken: only http:// and https://"
+    return f"{found[1][:80]}: is no scheme that is known (magnet, http and https are)"
 
 
 def check_no_url(word: str) -> None:
@@ -56,6 +75,8 @@ def check_source(word: str, chosen: bool) -> None:
             raise click.UsageError(
                 f"the link wants only some files, but {magnet.choice_fault} (--files '*' takes all)"
             )
+    elif (fault := scheme_fault(word)) is not None:
+        raise click.UsageError(fault)
     elif (scheme := scheme_of(word)) is not None:
         check_http(word, scheme)
     else:

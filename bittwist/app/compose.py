@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from bittwist.app.ending import end_because_of
 from bittwist.app.lag import LoopLag
 from bittwist.app.peer_log import LOOK_EVERY, TrackerLog, called, doing
 from bittwist.app.reload import Reload
-from bittwist.app.sources import find, is_file, name_of
+from bittwist.app.sources import check_source, find, is_file, name_of
 from bittwist.app.tracker_tap import TrackerConfig, tracker_service
 from bittwist.app.wording import ignored_without_secrets
 from bittwist.errors import (
@@ -53,13 +53,22 @@ class PeerConfig:
         lists = tuple(folder / name for name in session.ip_filter.files)
         return PeerConfig(
             folder / self.downloads,
-            tuple(str(folder / source) if is_file(source) else source for source in self.add),
+            tuple(str(folder / source) if is_file(source, folder) else source for source in self.add),
             replace(
                 session,
                 state_dir=None if state is None else folder / state,
                 ip_filter=replace(session.ip_filter, files=lists),
             ),
         )
+
+
+def check_add(sources: Iterable[str], file: str) -> None:
+    """ConfigError for the first that cannot be added, as far as that can be told before a port is opened."""
+    for source in sources:
+        try:
+            check_source(source)
+        except BitTwistError as error:
+            raise ConfigError(file, "add", str(error)) from error
 
 
 class Peer(Service):

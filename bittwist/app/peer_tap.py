@@ -9,7 +9,7 @@ from twisted.application.service import IService
 from twisted.python.usage import Options as TwistdOptions
 
 from bittwist.app.clock import use_monotonic
-from bittwist.app.compose import PeerConfig, peer_service
+from bittwist.app.compose import PeerConfig, check_add, peer_service
 from bittwist.app.ending import end_in_time
 from bittwist.app.plainly import tell_plainly
 from bittwist.app.settings import read_settings
@@ -52,6 +52,9 @@ class Options(TwistdOptions):
         self.settings = self._read(config)
         if config is not None:
             self.file = Path(config).absolute()
+        theirs = len(self.settings.add) - len(self.add)  # the file's stand first
+        check_add(self.settings.add[:theirs], str(config))
+        check_add(self.settings.add[theirs:], "command line")
         check_endpoints(
             self.settings.session.listen,
             "command line" if self.listen else str(config),

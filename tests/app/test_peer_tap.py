@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -99,8 +100,8 @@ class PeerTests(SynchronousTestCase):
         self.write("")
         globalLogPublisher.addObserver(self.hear)
         self.addCleanup(globalLogPublisher.removeObserver, self.hear)
-        words = [word for source in sources for word in ("--add", source)]
-        peer = Peer(self.network.host("10.0.0.1"), self.options(*words).settings)
+        config = replace(self.options().settings, add=sources)
+        peer = Peer(self.network.host("10.0.0.1"), config)
         peer.startService()
         self.addCleanup(self.stop, peer)
         self.network.run_until(lambda: peer.session.when_listening().called, LIMIT)
@@ -133,6 +134,34 @@ class PeerTests(SynchronousTestCase):
         self.assertIn("a.iso (abababab) is fetching its metadata", told)
         (line,) = [line for line in told if "the tracker" in line]
         self.assertTrue(line.startswith("a.iso (abababab): the tracker http://10.0.0.9 fails: "), line)
+
+    def test_what_can_never_be_added_is_refused_before_a_port_is_opened(self) -> None:
+        (self.base / "bad.torrent").write_bytes(b"no torrent")
+        (self.base / "a:b.torrent").write_bytes(TORRENT)
+        link = "magnet:?xt=urn:btih:"
+        for source, why in (
+            ("foo://me:SECRET@x", "foo: is no scheme that is known"),
+            ("magnt:?xt=urn:btih:" + "ab" * 20, "magnt: is no scheme that is known"),
+            (f"{link}none&tr=http://t.example/SECRET", "a magnet link: 'none' is not an info hash"),
+            ("magnet:?xt=urn:btmh:1220" + "ab" * 32, "has only a v2 hash"),
+            ("http://me:SECRET@x:0/y?k=SECRET", "http://x:0/y: port 0 cannot be connected to"),
+            (str(self.base / "none.torrent"), "none.torrent: No such file"),
+            (str(self.base), "Is a directory"),
+            (str(self.base / "bad.torrent"), "bad.torrent: "),
+        ):
+            with self.subTest(source):
+                self.write("")
+                error = self.assertRaises(ConfigError, self.options, "--add", source)
+                self.assertEqual((error.file, error.key), ("command line", "add"))
+                self.assertIn(why, error.reason)
+                self.assertNotIn("SECRET", str(error))
+                self.write(f'add = ["{source}"]\n')
+                error = self.assertRaises(ConfigError, self.options)
+                self.assertEqual((error.file, error.key), (str(self.file), "add"))
+        self.write("")
+        self.options(
+            "--add", str(self.base / "a:b.torrent"), "--add", "http://x/y", "--add", link + "ab" * 20
+        )
 
     def test_passkeys_and_passwords_of_what_is_added_are_not_logged(self) -> None:
         link = "magnet:?xt=urn:btih:"
@@ -227,13 +256,13 @@ class PeerTests(SynchronousTestCase):
 
     def test_options_win_over_the_file_when_it_is_read_again_too(self) -> None:
         self.write('downloads = "a"\n')
-        options = self.options("--listen", "tcp:7000", "--add", "x.torrent")
+        options = self.options("--listen", "tcp:7000", "--add", "http://x/x")
         self.write('downloads = "b"\nadd = ["y.torrent"]\n[session]\nlisten = ["tcp:1"]\n')
         again = options.read()
         self.assertEqual(again.session.listen, ("tcp:7000",))
         self.assertEqual(again.session.state_dir, self.base / "state")
         self.assertEqual(again.downloads, self.base / "b")
-        self.assertEqual(again.add, (str(self.base / "y.torrent"), str(Path.cwd() / "x.torrent")))
+        self.assertEqual(again.add, (str(self.base / "y.torrent"), "http://x/x"))
 
     def test_the_file_is_found_again_from_another_folder(self) -> None:
         """`twistd --rundir` goes there once the options are read."""
