@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
+from bittwist.app.peer_log import DIGITS
 from bittwist.metainfo.metainfo import Metainfo
 from tests.integration.mounts import Mounts, mounts
 from tests.integration.plainpeers import PacedSeed, Watcher
@@ -78,7 +79,7 @@ def a_place(folder: Path) -> Iterator[Place]:
 
 def states(program: Program, metainfo: Metainfo) -> list[tuple[str, str]]:
     """What a daemon's log says of a torrent: its states in order, each with its reason."""
-    pattern = rf"{metainfo.info.info_hash} is (\w+)(?: \((.*)\))?"
+    pattern = rf"\({str(metainfo.info.info_hash)[:DIGITS]}\) (?:is|has) (\w+)(?:: (.*))?"
     return re.findall(pattern, program.output)
 
 
