@@ -17,6 +17,7 @@ from bittwist.errors import TrackerFailure
 from bittwist.tracker.interfaces import AnnounceHook, Arrival
 
 MAX_BUCKETS = 100_000  # about 250 bytes each
+LEAVING = 16  # buckets of who leaves, by torrent: a client that ends leaves all of its torrents at once
 _HOUSEHOLD = 64  # bits of an IPv6 address that one customer surely has all below (RFC 6177)
 _MAPPED = bytes(10) + b"\xff\xff"  # in front of an IPv4 address
 
@@ -85,12 +86,10 @@ def spend(rate: Rate, key: Hashable, now: float, what: str) -> None:
 
 
 def spend_announce(rate: Rate, key: Hashable, now: float, what: str, request: AnnounceRequest) -> None:
-    """The same, for an announce. Who leaves is never refused: it would stay in the swarm."""
-    try:
-        spend(rate, key, now, what)
-    except TrackerFailure:
-        if request.event is not Event.STOPPED:
-            raise
+    """The same, for an announce. Who leaves would stay in the swarm if refused, and may do so more often."""
+    if request.event is Event.STOPPED:
+        key = "leaving", key, request.info_hash[0] % LEAVING
+    spend(rate, key, now, what)
 
 
 def household(host: str) -> str | bytes:

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 # it, the session which is unheard of for longest goes.
 MAX_SESSIONS = 100_000
 MAX_SESSIONS_OF_USER = 20_000  # a big seedbox has fewer torrents; over it, the user's own oldest goes
-FORGET_AFTER = 90_000.0  # seconds: an announce a day, the longest interval, keeps a session
+FORGET_AFTER = (
+    180_000.0  # seconds: an announce a day, the longest interval, and as much jitter keep a session
+)
 
 _Sessions = OrderedDict[bytes, tuple[int, int, float]]
 

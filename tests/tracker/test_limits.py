@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bittwist.announce.values import Event
 from bittwist.tracker import Arrival, Front
-from bittwist.tracker.limits import AddressLimits, Rate, household
+from bittwist.tracker.limits import LEAVING, AddressLimits, Rate, household
 from tests.scale import SEED, SOAK, runs
 from tests.tracker.arrivals import announcing, scraping
 
@@ -93,10 +93,16 @@ class AddressLimitsTests(TestCase):
         self.now = 1.0
         self.assertIsNone(announcing(self.hook))
 
-    def test_who_leaves_is_never_refused_and_counts_all_the_same(self) -> None:
+    def test_who_leaves_is_counted_apart_and_may_leave_many_torrents_at_once(self) -> None:
+        for _ in range(3):
+            announcing(self.hook)
+        for number in range(LEAVING):
+            self.assertIsNone(announcing(self.hook, event=Event.STOPPED, info_hash=bytes([number]) * 20))
+
+    def test_who_leaves_one_torrent_again_and_again_is_refused(self) -> None:
         stops = [announcing(self.hook, event=Event.STOPPED) for _ in range(3)]
-        self.assertEqual(stops, [None] * 3)
-        self.assertIsNotNone(announcing(self.hook))
+        self.assertEqual([stop is None for stop in stops], [True, True, False])
+        self.assertIsNone(announcing(self.hook))
 
     def test_scrapes_are_counted_apart(self) -> None:
         self.assertIsNone(scraping(self.hook))
